@@ -1,0 +1,1 @@
+"""Pipelines as Prefect flows, and the command that starts them."""

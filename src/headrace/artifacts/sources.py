@@ -1,0 +1,153 @@
+"""Raw inputs enter here: files that are not ours, known by the sha256 of their bytes.
+
+A source artifact does not copy the bytes (a dump may have 20 GB). Its data file `source.json`
+lists what they are; `location.json`, outside the digest, says where they lie now. A hash is
+remembered by path, size, mtime and inode, so an unchanged dump is hashed once (1-2 GB/s a core).
+Moving or renaming a file changes nothing downstream; changing one byte changes everything.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from headrace.artifacts import files
+from headrace.artifacts.build import Build
+from headrace.artifacts.manifest import Artifact, Stage
+from headrace.artifacts.shards import ShardOutcome
+from headrace.artifacts.store import Opened, Store
+from headrace.config import StageConfig
+from headrace.errors import CorruptInputError, MissingInputError
+
+LOCATION_NAME = "location.json"
+SOURCE_NAME = "source.json"
+MEMORY_NAME = ".source-hashes.json"
+SINGLE_FILE = "content"
+
+
+class SourceConfig(StageConfig):
+    """What a source consists of: (name, bytes, sha256) of each file.
+
+    A single file has the name "content", whatever it is called on disk: names are not identity.
+    """
+
+    entries: tuple[tuple[str, int, str], ...]
+
+
+def write_source(*, config: SourceConfig, out: Build) -> None:
+    """Write `source.json`; the raw bytes stay where they are."""
+
+    def write(directory: Path) -> ShardOutcome:
+        files.write_json(directory / SOURCE_NAME, [list(entry) for entry in config.entries])
+        return ShardOutcome(rows=len(config.entries))
+
+    out.publish("source", write)
+    out.set_counts(num_bytes=sum(size for _, size, _ in config.entries))
+
+
+SOURCE = Stage(
+    name="source", version=1, format="headrace.source/1", packages=(), write=write_source
+)
+
+
+@dataclass(frozen=True)
+class _Found:
+    name: str
+    path: Path
+    stamp: files.Stamp
+    sha256: str
+
+
+def _scan(path: Path) -> list[tuple[str, Path]]:
+    if path.is_dir():
+        found = [(item.relative_to(path).as_posix(), item) for item in files.walk_files(path)]
+        # An artifact of ours may be given as a plain directory: its bookkeeping is not its content.
+        return [(name, item) for name, item in found if not name.startswith(".")]
+    return [(SINGLE_FILE, path)]
+
+
+def _hash(store: Store, path: Path) -> list[_Found]:
+    memory_path = store.root / MEMORY_NAME
+    memory = files.read_json(memory_path)
+    memory = memory if isinstance(memory, dict) else {}
+    found, changed = [], False
+    for name, item in _scan(path):
+        stamp = files.stamp_of(item)
+        known = memory.get(str(item))
+        if not isinstance(known, list) or known[:3] != list(stamp):
+            known = [*stamp, files.sha256_file(item)]
+            if files.stamp_of(item) != stamp:
+                raise CorruptInputError(
+                    f"{item}: it was changed while it was read: wait until it is written, then "
+                    "run again"
+                )
+            memory[str(item)] = known
+            changed = True
+        found.append(_Found(name, item, stamp, known[3]))
+    if changed:
+        files.write_json(memory_path, memory)
+    return found
+
+
+def open_source(store: Store, path: Path) -> Opened:
+    """Give the source artifact of a file, or of all files below a directory.
+
+    Raises:
+        MissingInputError: there is nothing at `path`, or nothing in it.
+        CorruptInputError: it changed while it was hashed.
+        StoreError: it may not be read.
+    """
+    path = Path(os.path.abspath(path.expanduser()))
+    if not path.exists():
+        raise MissingInputError(
+            f"{path}: an input file was expected; there is none: check the path"
+        )
+    with files.explained_os_errors(path):
+        found = _hash(store, path)
+    if not found:
+        raise MissingInputError(f"{path}: the directory holds no file: check the path")
+    entries = tuple((item.name, item.stamp[0], item.sha256) for item in found)
+    opened = store.open_or_build(SOURCE, SourceConfig(entries=entries), {})
+    location = {"path": str(path), "stamps": {item.name: list(item.stamp) for item in found}}
+    if files.read_json(opened.artifact.path / LOCATION_NAME) != location:
+        files.write_json(opened.artifact.path / LOCATION_NAME, location)
+    return opened
+
+
+def source_path(source: Artifact) -> Path:
+    """Where the raw file (or directory) of a source artifact lies now.
+
+    Raises:
+        MissingInputError: it is gone.
+        CorruptInputError: it is not what it was when it was hashed.
+    """
+    location = files.read_json(source.path / LOCATION_NAME)
+    if not isinstance(location, dict):
+        raise MissingInputError(
+            f"{source.path}: nothing says where its bytes lie: run with the input again"
+        )
+    path = Path(location["path"])
+    for name, stamp in location["stamps"].items():
+        item = path if name == SINGLE_FILE and path.is_file() else path / name
+        try:
+            now = files.stamp_of(item)
+        except OSError:
+            raise MissingInputError(
+                f"{item}: the input was there when the run began; now it is gone: put it back"
+            ) from None
+        if list(now) != stamp:
+            raise CorruptInputError(
+                f"{item}: the input changed since it was hashed: run again to take the new bytes"
+            )
+    return path
+
+
+def data_directory(artifact: Artifact) -> Path:
+    """The directory (or file) with an input's bytes: a stage's artifact, or a raw source.
+
+    Raises:
+        MissingInputError: a raw source is gone.
+        CorruptInputError: a raw source changed since it was hashed.
+    """
+    return source_path(artifact) if artifact.stage == SOURCE.name else artifact.path

@@ -1,0 +1,193 @@
+"""What a run made and how an artifact came to be, as text for a terminal.
+
+Everything shown is read from run records and artifacts, so it can be shown again at any time.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from headrace.artifacts import Artifact, Store
+from headrace.artifacts.files import read_json
+from headrace.artifacts.lineage import LineageNode, find_link, raw_inputs, trace
+from headrace.artifacts.runs import StepRecord, load_run
+
+SAMPLE_CHARACTERS = 400
+DIGEST_DIGITS = 16
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]], *, right: str = "") -> str:
+    """Rows in aligned columns; columns whose header is named in `right` go to the right."""
+    texts = [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[i]) for row in [list(header), *texts]) for i in range(len(header))]
+    to_right = set(right.split())
+    lines = []
+    for row in [list(header), ["-" * width for width in widths], *texts]:
+        cells = [
+            cell.rjust(width) if name in to_right else cell.ljust(width)
+            for cell, width, name in zip(row, widths, header, strict=True)
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines) + "\n"
+
+
+def _steps(store: Store, run_name: str, since: float) -> dict[str, tuple[StepRecord, Artifact]]:
+    run = load_run(store.runtime.home, run_name)
+    found = {}
+    for name, step in (run.steps if run else {}).items():
+        artifact = find_link(store, step.link)
+        if step.noted >= since and artifact is not None:
+            found[name] = (step, artifact)
+    return found
+
+
+def _drops(artifact: Artifact) -> str:
+    reasons = {**artifact.dropped, **{f"bad:{k}": n for k, n in artifact.quarantined.items()}}
+    return ", ".join(f"{reason} {num:,}" for reason, num in reasons.items()) or "-"
+
+
+def stage_table(store: Store, run_name: str, *, since: float = 0.0) -> str:
+    """State, seconds, rows, bytes and drops of each stage of a run, as far as it came."""
+    rows = [
+        [name, step.outcome, f"{step.seconds:.1f}", f"{item.counts.get('rows', 0):,}",
+         f"{item.num_bytes:,}", item.digest[:DIGEST_DIGITS], _drops(item)]
+        for name, (step, item) in _steps(store, run_name, since).items()
+    ]  # fmt: skip
+    header = ["stage", "state", "seconds", "rows", "bytes", "digest", "dropped"]
+    return "\n" + table(header, rows, right="seconds rows bytes") if rows else ""
+
+
+def results(store: Store, run_name: str) -> str:
+    """Perplexity, a sample, the parity error and Triton's answers of a finished run."""
+    found = {name: artifact for name, (_, artifact) in _steps(store, run_name, 0.0).items()}
+    parts = [
+        _evaluation(_document(found, "evaluation", "evaluation.json")),
+        _sample(_document(found, "samples", "samples.json")),
+        _parity(_document(found, "parity", "parity.json")),
+        _answers(_document(found, "answers", "answers.json")),
+    ]
+    return "\n" + "".join(part for part in parts if part)
+
+
+def _document(found: Mapping[str, Artifact], step: str, name: str) -> dict[str, Any]:
+    value = read_json(found[step].path / name) if step in found else None
+    return value if isinstance(value, dict) else {}
+
+
+def _evaluation(value: Mapping[str, Any]) -> str:
+    if not value:
+        return ""
+    return (
+        f"held-out perplexity  {value['perplexity']:.2f}, unigram model of the same tokens "
+        f"{value['unigram_perplexity']:.2f}, ratio {value['ratio']:.3f}\n"
+    )
+
+
+def _sample(value: Mapping[str, Any]) -> str:
+    if not value:
+        return ""
+    first = value["samples"][0]
+    text = " ".join(first["text"].split())[:SAMPLE_CHARACTERS]
+    lines = textwrap.wrap(text, width=78) or [""]
+    return f"sample               {first['prompt']!r} ->\n" + textwrap.indent(
+        "\n".join(lines) + "\n", " " * 21
+    )
+
+
+def _parity(value: Mapping[str, Any]) -> str:
+    if not value:
+        return ""
+    return (
+        f"parity               max logit error {value['max_error']:.3g} "
+        f"(allowed {value['tolerance']:.3g}), drift from fp32 {value['drift_fp32']:.3g}\n"
+    )
+
+
+def _answers(value: Mapping[str, Any]) -> str:
+    if not value:
+        return "Triton               not asked\n"
+    first = value["answers"][0]
+    tokens = " ".join(str(token) for token in first["tokens"][:12])
+    return (
+        f"Triton               {value['num_equal']:,} of {value['num_tokens']:,} greedy tokens "
+        f"over {value['num_prompts']} prompts equal the checkpoint's; the first: {tokens} ...\n"
+    )
+
+
+def artifact_table(artifacts: Sequence[Artifact]) -> str:
+    """A line for each artifact."""
+    rows = [
+        [item.stage, item.key[:12], item.digest[:DIGEST_DIGITS], f"{item.counts.get('rows', 0):,}",
+         f"{item.num_bytes:,}", str(item.manifest.provenance.get("finished", ""))[:19]]
+        for item in artifacts
+    ]  # fmt: skip
+    header = ["stage", "key", "digest", "rows", "bytes", "finished (UTC)"]
+    return table(header, rows, right="rows bytes")
+
+
+def describe(store: Store, artifact: Artifact) -> str:
+    """An artifact's manifest and lineage for a reader."""
+    manifest = artifact.manifest
+    lines = [f"{name:<11} {value}" for name, value in [
+        ("stage", f"{manifest.stage} (version {manifest.version})"),
+        ("format", manifest.format), ("key", manifest.key), ("digest", manifest.digest),
+        ("path", artifact.path),
+        ("bytes", f"{artifact.num_bytes:,} in {len(manifest.files)} files"),
+        *[("count", f"{name} = {count:,}") for name, count in manifest.counts.items()],
+        *[("package", f"{name} {version}") for name, version in manifest.packages.items()],
+        *[("config", f"{name} = {value}") for name, value in manifest.config.items()],
+        *[("made", f"{name}: {value}") for name, value in manifest.provenance.items()
+          if name in ("started", "seconds", "host", "git_commit", "versions")],
+    ]]  # fmt: skip
+    return "\n".join(lines) + "\n\nlineage\n" + lineage_text(store, artifact)
+
+
+def lineage_text(store: Store, artifact: Artifact) -> str:
+    """One line an artifact, indented by its distance, down to the sha256 of the raw bytes."""
+    lines = []
+    for depth, node in trace(store, artifact).walk():
+        role = f"{node.role}: " if node.role else ""
+        gone = "" if node.artifact else "  (no longer in the store)"
+        lines.append(
+            f"{'  ' * depth}{role}{node.link.stage} {node.link.key[:12]} "
+            f"digest {node.link.digest[:DIGEST_DIGITS]}{gone}"
+        )
+        for raw in raw_inputs(node.artifact) if node.artifact else []:
+            lines.append(
+                f"{'  ' * (depth + 1)}{raw['path']} ({raw['bytes']:,} bytes) sha256 {raw['sha256']}"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def lineage_json(store: Store, artifact: Artifact) -> dict[str, Any]:
+    """The lineage as nested plain values."""
+
+    def plain(node: LineageNode) -> dict[str, Any]:
+        return {
+            "role": node.role,
+            **vars(node.link),
+            "in_store": node.artifact is not None,
+            "raw": raw_inputs(node.artifact) if node.artifact else [],
+            "inputs": [plain(below) for below in node.inputs],
+        }
+
+    return plain(trace(store, artifact))
+
+
+def verification_text(
+    rows: Sequence[Mapping[str, Any]], unfinished: Sequence[str], *, full: bool
+) -> str:
+    """What `verify` found, a line for each problem and one in all."""
+    lines = []
+    for row in rows:
+        for problem in row["damaged"]:
+            lines.append(f"DAMAGED  {row['path']}/{problem['file']}: {problem['problem']}")
+        lines += [f"stray    {row['path']}/{name}: not in the manifest" for name in row["strays"]]
+    lines += [f"unfinished  {path}: run its pipeline again, or `headrace gc --unfinished`"
+              for path in unfinished]  # fmt: skip
+    num_damaged = sum(bool(row["damaged"]) for row in rows)
+    how = "every byte hashed" if full else "sizes and times; --full hashes every byte"
+    lines.append(f"{len(rows)} artifacts checked ({how}), {num_damaged} damaged")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,1 @@
+"""Thin Prefect tasks: one headrace stage each."""
