@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from flows.embedded_server import prefect_api
+from flows.running import flush_to_prefect
 from headrace.artifacts import Runtime, Store
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -15,11 +19,10 @@ SHARED = ROOT.parent / "shared"
 
 
 @pytest.fixture(autouse=True)
-def _no_foreign_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _no_foreign_home(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test never writes into the developer's own home or server."""
-    for name in ("HEADRACE_HOME", "HEADRACE_RUN", "HEADRACE_WORKERS", "PREFECT_API_URL"):
+    for name in ("HEADRACE_HOME", "HEADRACE_RUN", "HEADRACE_WORKERS"):
         monkeypatch.delenv(name, raising=False)
-    yield
 
 
 @pytest.fixture
@@ -36,6 +39,20 @@ def shared() -> Path:
     return SHARED
 
 
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a real Prefect server, started as `headrace run` starts it."""
+    home = tmp_path_factory.mktemp("prefect-home")
+    # Prefect's settings were read at its import, before this server was there.
+    with prefect_api(home) as url, temporary_settings({PREFECT_API_URL: url}):
+        yield url
+        flush_to_prefect()
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    # Prefect reads its home when it is imported: never the developer's own.
+    os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="headrace-prefect-")
+    os.environ.pop("PREFECT_API_URL", None)
+    os.environ["PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW"] = "ignore"
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
