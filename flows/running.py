@@ -46,9 +46,9 @@ def run_flow(pipeline: Pipeline, config: BaseModel, *, store: Store, name: str) 
     with _environment(environment), store.reading(), prefect_api(home), owner_tag(home) as tag:
         import prefect
 
+        flow = getattr(importlib.import_module(pipeline.module), pipeline.function)
         _quiet_prefect()
         close_dead_runs(home)
-        flow = getattr(importlib.import_module(pipeline.module), pipeline.function)
         try:
             with prefect.tags(tag):
                 return flow(config)
@@ -78,13 +78,16 @@ class _WithoutTracebacks(logging.Filter):
 
 
 def _quiet_prefect() -> None:
-    """Take Prefect's console handler away; its logs still reach the server and the UI."""
+    """Take Prefect's console handlers away; its logs still reach the server and the UI.
+
+    Prefect sets its logging up when `prefect.main` is imported, so a flow must be imported before.
+    """
     from prefect.logging.handlers import PrefectConsoleHandler
 
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     handler.addFilter(_WithoutTracebacks())
-    for name in ("", "prefect", "prefect.flow_runs", "prefect.task_runs"):
+    for name in ("", "headrace", "prefect", "prefect.flow_runs", "prefect.task_runs"):
         target = logging.getLogger(name or None)
         target.handlers = [h for h in target.handlers if not isinstance(h, PrefectConsoleHandler)]
     logging.getLogger("prefect").addHandler(handler)

@@ -71,9 +71,8 @@ def results(store: Store, run_name: str) -> str:
     return "\n" + "".join(part for part in parts if part)
 
 
-def _document(found: Mapping[str, Artifact], step: str, name: str) -> dict[str, Any]:
-    value = read_json(found[step].path / name) if step in found else None
-    return value if isinstance(value, dict) else {}
+def _document(found: Mapping[str, Artifact], step: str, name: str) -> Any:
+    return read_json(found[step].path / name) if step in found else None
 
 
 def _evaluation(value: Mapping[str, Any]) -> str:
@@ -85,11 +84,11 @@ def _evaluation(value: Mapping[str, Any]) -> str:
     )
 
 
-def _sample(value: Mapping[str, Any]) -> str:
+def _sample(value: Sequence[Mapping[str, Any]]) -> str:
     if not value:
         return ""
-    first = value["samples"][0]
-    text = " ".join(first["text"].split())[:SAMPLE_CHARACTERS]
+    first = value[0]
+    text = " ".join(first["sampled"].split())[:SAMPLE_CHARACTERS]
     lines = textwrap.wrap(text, width=78) or [""]
     return f"sample               {first['prompt']!r} ->\n" + textwrap.indent(
         "\n".join(lines) + "\n", " " * 21

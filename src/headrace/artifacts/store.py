@@ -33,7 +33,7 @@ from headrace.artifacts.manifest import (
 )
 from headrace.artifacts.provenance import collect_provenance
 from headrace.artifacts.runtime import Runtime
-from headrace.artifacts.shards import forget_shards_with
+from headrace.artifacts.shards import TEMPORARY, forget_shards_with
 from headrace.config import StageConfig
 from headrace.errors import IncompleteArtifactError, MissingInputError, StoreError
 from headrace.processes import hold_shared
@@ -193,6 +193,7 @@ class Store:
         verification.save_stamps(plan.path, stamps)
         files.write_json(plan.path / MANIFEST_NAME, manifest.to_json())
         (plan.path / BUILDING_NAME).unlink(missing_ok=True)
+        files.remove_tree(plan.path / TEMPORARY)
         if not build.keeps_workdir:
             files.remove_tree(plan.path / WORK)
         return Artifact(plan.path, manifest)

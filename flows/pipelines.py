@@ -1,0 +1,97 @@
+"""The pipelines' settings, and where each pipeline's flow is found. Imports no Prefect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from flows.configuration import load_config
+from headrace.corpus.articles import ArticlesConfig
+from headrace.corpus.pages import PagesConfig
+from headrace.corpus.sentences import SentencesConfig
+from headrace.corpus.splits import SplitsConfig
+from headrace.encoding.blocks import BlocksConfig
+from headrace.encoding.tokenizers import TrainedTokenizerConfig
+from headrace.errors import MissingInputError
+from headrace.evaluation.generation import SamplesConfig
+from headrace.evaluation.perplexity import EvaluationConfig
+from headrace.export.fastertransformer import FtExportConfig
+from headrace.export.parity import ParityConfig
+from headrace.export.triton_repository import TritonRepositoryConfig
+from headrace.serving.answers import AnswersConfig
+from headrace.training.config import PretrainingConfig
+
+
+class PretrainWikipediaConfig(BaseModel):
+    """Everything that `pretrain_wikipedia` takes: the raw inputs, and each stage's settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dump: str = Field(description="path of a Wikimedia pages-articles dump: .xml, .bz2 or .gz")
+    tokenizer_path: str | None = Field(
+        None, description="directory of a tokenizer to use; null trains one on the train split"
+    )
+    serve: bool = Field(True, description="ask a real Triton server; false ends at the repository")
+    pages: PagesConfig = PagesConfig()
+    articles: ArticlesConfig = ArticlesConfig()
+    sentences: SentencesConfig = SentencesConfig()
+    splits: SplitsConfig = SplitsConfig()
+    tokenizer: TrainedTokenizerConfig = TrainedTokenizerConfig()
+    blocks: BlocksConfig = BlocksConfig()
+    training: PretrainingConfig = PretrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    samples: SamplesConfig = SamplesConfig()
+    export: FtExportConfig = FtExportConfig()
+    parity: ParityConfig = ParityConfig()
+    repository: TritonRepositoryConfig = TritonRepositoryConfig()
+    answers: AnswersConfig = AnswersConfig()
+
+    def raw_inputs(self) -> list[str]:
+        """Paths that must be there before the run begins."""
+        return [self.dump, *([self.tokenizer_path] if self.tokenizer_path else [])]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pipeline:
+    """A pipeline that `headrace run` knows.
+
+    Attributes:
+        name: as on the command line.
+        module: module of its flow.
+        function: the flow's name in it.
+        config: model of its settings.
+    """
+
+    name: str
+    module: str
+    function: str
+    config: type[PretrainWikipediaConfig]
+
+    def load(self, path: Path | None, settings: Sequence[str]) -> PretrainWikipediaConfig:
+        """The checked settings; raw inputs are looked for now, not minutes into the run.
+
+        Raises:
+            ConfigError: a setting is wrong.
+            MissingInputError: the file with settings or a raw input is not there.
+        """
+        config = load_config(self.config, path, settings)
+        for raw in config.raw_inputs():
+            if not Path(raw).expanduser().exists():
+                raise MissingInputError(
+                    f"{raw}: an input file was expected; there is none: check the path (relative "
+                    "paths count from the current directory)"
+                )
+        return config
+
+
+PIPELINES = {
+    "pretrain_wikipedia": Pipeline(
+        name="pretrain_wikipedia",
+        module="flows.pretrain_wikipedia",
+        function="pretrain_wikipedia",
+        config=PretrainWikipediaConfig,
+    )
+}

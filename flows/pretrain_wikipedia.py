@@ -1,0 +1,54 @@
+"""Wikipedia dump -> GPT, in the old Megatron-LM way, up to a Triton server's answers.
+
+headrace run pretrain_wikipedia --set dump=enwiki-latest-pages-articles.xml.bz2
+
+dump -> pages -> articles -> sentences -> splits -> tokenizer -> blocks
+     -> model -> evaluation, samples
+     -> FasterTransformer export -> parity gate -> Triton repository -> answers
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+
+from flows.pipelines import PretrainWikipediaConfig
+from tasks import corpus, encoding, export, serving, training
+
+
+@flow(name="pretrain_wikipedia", persist_result=False)
+def pretrain_wikipedia(config: PretrainWikipediaConfig) -> None:
+    """Train a language model on a Wikipedia dump, prove its export and ask it through Triton."""
+    dump = corpus.source(config.dump)
+    pages = corpus.pages(dump, config.pages)
+    articles = corpus.articles(pages, config.articles)
+    sentences = corpus.sentences(articles, config.sentences)
+    splits = corpus.splits(sentences, config.splits)
+    tokenizer = choose_tokenizer(splits, config)
+    blocks = encoding.blocks(splits, tokenizer, config.blocks)
+
+    model = training.model(blocks, tokenizer, config.training)
+    training.evaluation(model, blocks, config.evaluation)
+    training.samples(model, config.samples)
+
+    ft_export = export.ft_export(model, config.export)
+    parity = export.parity(model, ft_export, blocks, config.parity)
+    repository = export.triton_repository(ft_export, parity, config.repository)
+    if config.serve:
+        serving.answers(repository, model, blocks, config.answers)
+
+
+def choose_tokenizer(splits: Any, config: PretrainWikipediaConfig) -> Any:
+    """The given tokenizer, else one trained on the train split."""
+    if config.tokenizer_path:
+        return encoding.given_tokenizer(encoding.tokenizer_source(config.tokenizer_path))
+    return encoding.trained_tokenizer(splits, config.tokenizer)
+
+
+if __name__ == "__main__":
+    import sys
+
+    from flows.commands import main
+
+    sys.exit(main(["run", "pretrain_wikipedia", *sys.argv[1:]]))

@@ -1,0 +1,1 @@
+"""Measures of a trained model: held-out perplexity and sample texts."""

@@ -1,0 +1,1 @@
+"""Checkpoints out of Headrace: FasterTransformer files, their proof, the Triton repository."""
