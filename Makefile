@@ -26,7 +26,7 @@ demo: setup
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy --strict src tasks flows
+	$(BIN)/mypy --strict src tasks
 	$(BIN)/python -m pytest -q tests/test_layering.py
 
 test: setup

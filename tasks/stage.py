@@ -14,7 +14,7 @@ import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from prefect import runtime as prefect_runtime
@@ -119,9 +119,11 @@ class ProgressReporter:
     def _send(self, event: ProgressEvent) -> None:
         percent = 100.0 * event.done / event.total if event.total else 0.0
         if self._artifact is None:
-            self._artifact = create_progress_artifact(
+            made = create_progress_artifact(
                 percent, key=f"{self._key}-progress", description=str(event)
             )
+            # Prefect types every call as perhaps asynchronous; from a plain thread it is not.
+            self._artifact = cast("UUID", made)
         else:
             update_progress_artifact(self._artifact, percent, description=str(event))
 

@@ -38,7 +38,7 @@ def test_a_given_server_that_does_not_answer_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
-    with pytest.raises(ServerUnavailableError, match="127.0.0.1:9"), prefect_api(tmp_path):
+    with pytest.raises(ServerUnavailableError, match=r"127\.0\.0\.1:9"), prefect_api(tmp_path):
         pass
 
 
