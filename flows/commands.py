@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from flows import stage_commands
-from flows.pipelines import PIPELINES, Pipeline
+from flows.pipelines import PIPELINES, Pipeline, PretrainWikipediaConfig
 from headrace import __version__, summary
 from headrace.artifacts import Artifact, Runtime, Store, resolve_home
 from headrace.artifacts.runtime import HOME_VARIABLE, available_cores
@@ -104,6 +104,7 @@ def run_pipeline(arguments: argparse.Namespace) -> int:
     pipeline: Pipeline = PIPELINES[arguments.pipeline]
     config = pipeline.load(arguments.config, arguments.settings)
     store = open_store(arguments)
+    config = _adapt_serving(config, store)
     started = time.time()
     name = arguments.name or pipeline.name
     try:
@@ -113,6 +114,25 @@ def run_pipeline(arguments: argparse.Namespace) -> int:
     sys.stdout.write(summary.results(store, name))
     sys.stdout.write(f"{pipeline.name}: done in {time.time() - started:.1f} s\n")
     return 0
+
+
+def _adapt_serving(config: PretrainWikipediaConfig, store: Store) -> PretrainWikipediaConfig:
+    """End at the repository where no Triton exists for the platform; warn where it is missing."""
+    from headrace.serving.installation import find_triton, unsupported_reason
+
+    if not config.serve:
+        return config
+    reason = unsupported_reason()
+    if reason:
+        logger.warning("%s: the pipeline ends at the parity gate and the repository", reason)
+        return config.model_copy(update={"serve": False})
+    if find_triton(store.runtime.home) is None:
+        logger.warning(
+            "no Triton server is unpacked in %s: the last stage will need one; `make setup` gets "
+            "it, --set serve=false does without",
+            store.runtime.home,
+        )
+    return config
 
 
 def list_artifacts(arguments: argparse.Namespace) -> int:

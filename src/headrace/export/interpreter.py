@@ -93,12 +93,15 @@ class FtInterpreter:
             x = self._layer(x, layer)
         return self._norm(x, "final_layernorm")
 
-    def project(self, hidden: Floats) -> Floats:
-        """Scores over the vocabulary: [..., E] to [..., V]."""
-        name = "lm_head.weight" if self.files.has_head else "wte"
-        table = self.files.read(name)
-        scores: Floats = hidden @ table.T
+    def project(self, hidden: Floats, table: Floats | None = None) -> Floats:
+        """Scores over the vocabulary: [..., E] to [..., V]; `table` saves reading the matrix."""
+        matrix = self.output_matrix() if table is None else table
+        scores: Floats = hidden @ matrix.T
         return scores
+
+    def output_matrix(self) -> Floats:
+        """The matrix that `project` uses: float32 [V, E]."""
+        return self.files.read("lm_head.weight" if self.files.has_head else "wte")
 
     def _check_ids(self, ids: Ids) -> None:
         if ids.ndim != 2 or not np.issubdtype(ids.dtype, np.integer) or ids.size == 0:

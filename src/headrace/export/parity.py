@@ -6,8 +6,8 @@ torch, with its weights rounded to the export's type. The gate holds when
     max |difference| <= 1e-4 * max(1, max |logit|)      over every prompt, position and token, and
     the most likely token is the same wherever the two best logits differ by ten times that.
 
-Prompts are held-out blocks and random ids. Cost: two forward passes over them (three for fp16),
-and the source model in memory; the exported side is streamed a tensor at a time.
+Prompts are held-out blocks and random ids. Cost: three forward passes over them (four for fp16)
+and the source model in memory in float32; the exported side is streamed a tensor at a time.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ logger = logging.getLogger(__name__)
 RELATIVE_TOLERANCE = 1e-4
 # Two logits closer than this many tolerances may come out in either order.
 DECIDED_TOLERANCES = 10.0
+ROWS_PER_PASS = 16
+NUM_TORCH_THREADS = 2
 DATA_NAME = "parity.json"
 FIGURES_NAME = "parity_figures.json"
 
@@ -189,23 +191,41 @@ def measure_parity(hf_dir: Path, interpreter: FtInterpreter, ids: list[Ids]) -> 
     Raises:
         ParityError: the two have vocabularies of different sizes.
     """
-    hidden = [interpreter.final_hidden(row[None])[0] for row in ids]
     runtime = FtInterpreter(interpreter.files.path, "ft")
-    runtime_hidden = [runtime.final_hidden(row[None])[0] for row in ids]
-    with _one_torch_thread():
+    hidden, runtime_hidden = _hidden_states(interpreter, ids), _hidden_states(runtime, ids)
+    table = interpreter.output_matrix()
+    with _fixed_torch_threads():
         model = load_reference(hf_dir)
-        drift_fp32 = drift_runtime = 0.0
-        for row, ours, theirs in zip(ids, hidden, runtime_hidden, strict=True):
-            source = _source_logits(model, row, interpreter)
-            drift_fp32 = _worst(drift_fp32, interpreter.project(ours), source)
-            drift_runtime = _worst(drift_runtime, runtime.project(theirs), source)
         dtype = interpreter.files.text("weight_data_type", "fp32")
-        round_weights(model, dtype, interpreter.files.num_ranks)
+        drift_fp32 = drift_runtime = 0.0
         comparison = _Comparison()
-        for row, ours in zip(ids, hidden, strict=True):
-            source = _source_logits(model, row, interpreter)
-            comparison.add(interpreter.project(ours), source)
+        for row, ours, theirs in zip(ids, hidden, runtime_hidden, strict=True):
+            source, scores = (
+                _source_logits(model, row, interpreter),
+                interpreter.project(ours, table),
+            )
+            drift_fp32 = _worst(drift_fp32, scores, source)
+            drift_runtime = _worst(drift_runtime, runtime.project(theirs, table), source)
+            if dtype == "fp32":  # nothing is rounded, so this is the comparison already
+                comparison.add(scores, source)
+        if dtype != "fp32":
+            round_weights(model, dtype, interpreter.files.num_ranks)
+            for row, ours in zip(ids, hidden, strict=True):
+                source = _source_logits(model, row, interpreter)
+                comparison.add(interpreter.project(ours, table), source)
     return comparison.figures(drift_fp32, drift_runtime)
+
+
+def _hidden_states(interpreter: FtInterpreter, ids: list[Ids]) -> list[Floats]:
+    """Last hidden states [T, E] of each row; rows of one length share a pass over the weights."""
+    hidden: dict[int, Floats] = {}
+    for length in {len(row) for row in ids}:
+        numbers = [number for number, row in enumerate(ids) if len(row) == length]
+        for start in range(0, len(numbers), ROWS_PER_PASS):
+            some = numbers[start : start + ROWS_PER_PASS]
+            states = interpreter.final_hidden(np.stack([ids[number] for number in some]))
+            hidden.update(zip(some, states, strict=True))
+    return [hidden[number] for number in range(len(ids))]
 
 
 def _source_logits(model: PreTrainedModel, row: Ids, interpreter: FtInterpreter) -> Floats:
@@ -285,12 +305,12 @@ def _summary(figures: ParityFigures, interpreter: FtInterpreter) -> dict[str, An
 
 
 @contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    """Sum in a fixed order: with several threads the last bits depend on their number."""
+def _fixed_torch_threads() -> Iterator[None]:
+    """Sum in an order that does not depend on the machine's cores."""
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(NUM_TORCH_THREADS)
     try:
         yield
     finally:
