@@ -22,7 +22,7 @@ def test_commands_of_one_home_share_a_server_that_ends_with_the_last(
         assert is_healthy(first)
         assert first.startswith("http://127.0.0.1:")
         pid = read_json(tmp_path / "prefect" / "server.json")["pid"]
-        monkeypatch.delenv("PREFECT_API_URL")
+        del os.environ["PREFECT_API_URL"]
         with prefect_api(tmp_path) as second:
             assert second == first
         assert is_healthy(first)

@@ -45,7 +45,7 @@ def neox(parallel: bool, rotary: float, act: str = "gelu") -> Any:
     return _noisy(GPTNeoXForCausalLM(config))
 
 
-def gpt2() -> Any:
+def gpt2(act: str = "gelu_new") -> Any:
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel
 
@@ -53,6 +53,7 @@ def gpt2() -> Any:
     config = GPT2Config(
         vocab_size=VOCAB_SIZE, n_embd=64, n_layer=2, n_head=2, n_inner=100, n_positions=64,
         bos_token_id=1, eos_token_id=2, initializer_range=0.2, attn_implementation="eager",
+        activation_function=act,
     )  # fmt: skip
     return _noisy(GPT2LMHeadModel(config))
 
@@ -72,6 +73,7 @@ MODELS = {
     "neox-parallel": lambda: neox(True, 0.25),
     "neox-tanh": lambda: neox(False, 1.0, "gelu_new"),
     "gpt2": gpt2,
+    "gpt2-exact-gelu": lambda: gpt2("gelu"),
 }
 
 

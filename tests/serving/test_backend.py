@@ -53,7 +53,9 @@ def greedy(model: Any, prompt: list[int], num_tokens: int) -> list[int]:
 
 
 @pytest.mark.parametrize("num_ranks", [1, 2])
-@pytest.mark.parametrize("name", ["neox-sequential", "neox-parallel", "neox-tanh", "gpt2"])
+@pytest.mark.parametrize(
+    "name", ["neox-sequential", "neox-parallel", "neox-tanh", "gpt2", "gpt2-exact-gelu"]
+)
 def test_logits_are_those_of_hf(make_export: Any, name: str, num_ranks: int) -> None:
     import torch
     from ft_model import FtModel
@@ -92,6 +94,32 @@ def test_each_prompt_may_ask_for_another_number_of_tokens(make_export: Any) -> N
     tensors["end_id"] = np.full((4, 1), NO_END, np.uint32)
     lengths = answer(folder, tensors)["sequence_length"][:, 0]
     assert (lengths - [len(prompt) for prompt in PROMPTS]).tolist() == [0, 3, 1, 5]
+
+
+def test_finished_prompts_stay_within_the_position_table(make_export: Any) -> None:
+    model, folder = make_export("gpt2")
+    prompts = [[3] * 60, [5, 6]]
+    tensors = inputs_of(prompts, 1, end_id=np.full((2, 1), NO_END, np.uint32))
+    tensors["request_output_len"] = np.array([[2], [30]], np.uint32)
+    outputs = answer(folder, tensors)
+    expected = greedy(model, prompts[1], 30)
+    length = int(outputs["sequence_length"][1, 0])
+    assert outputs["output_ids"][1, 0, :length].tolist() == expected[:length]
+
+
+def test_a_request_that_would_fill_the_memory_is_refused(make_export: Any) -> None:
+    from backend_model import RequestError
+
+    _, folder = make_export("neox-sequential")
+    with pytest.raises(RequestError, match="cache"):
+        generator(folder).check(inputs_of(PROMPTS, 2_000_000))
+
+
+def test_large_seeds_are_not_merged(make_export: Any) -> None:
+    _, folder = make_export("neox-sequential")
+    seeds = np.array([[2**60], [2**60 + 1], [0], [2**64 - 1]], np.uint64)
+    request = generator(folder).check(inputs_of(PROMPTS, 1, random_seed=seeds))
+    assert request.seeds == [2**60, 2**60 + 1, 0, 2**64 - 1]
 
 
 def test_generation_stops_at_the_end_token(make_export: Any) -> None:
@@ -191,6 +219,9 @@ def test_log_probs_are_those_of_the_chosen_tokens(make_export: Any) -> None:
         ({"prompt_learning_task_name_ids": np.ones((4, 1), np.uint32)}, "prompt_learning"),
         ({"len_penalty": np.ones((4, 1), np.float32)}, "len_penalty"),
         ({"bad_words_list": np.zeros((4, 3, 2), np.int32)}, "bad_words_list"),
+        ({"bad_words_list": np.full((4, 2, 1), 97, np.int32)}, "bad_words_list"),
+        ({"stop_words_list": np.full((4, 2, 1), 2, np.int32)}, "stop_words_list"),
+        ({"random_seed": np.zeros((3, 1), np.uint64)}, "random_seed"),
     ],
 )
 def test_what_cannot_be_done_is_refused(

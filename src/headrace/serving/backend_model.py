@@ -23,11 +23,10 @@ try:
 except ImportError:  # imported by a test, outside the server
     pb_utils = None
 
-MAX_REQUEST_TOKENS = 1 << 20
+MAX_CACHE_BYTES = 4 << 30
 # Input -> value when a client leaves it out (fastertransformer_backend docs/gptneox_guide.md).
 SAMPLING_DEFAULTS: dict[str, float] = {
     "runtime_top_k": 0, "runtime_top_p": 0.0, "temperature": 1.0, "repetition_penalty": 1.0,
-    "random_seed": 0,
 }  # fmt: skip
 # Refused unless they hold the value that means "off".
 UNSUPPORTED: dict[str, float] = {
@@ -49,6 +48,7 @@ class Request:
         lengths: int64 [B].
         num_tokens: tokens to be added to each prompt, int64 [B].
         options: per option float64 [B].
+        seeds: one for each prompt, below 2^64.
         end_ids: int64 [B].
         bad_words: per prompt the forbidden token sequences.
         stop_words: per prompt the sequences that end it.
@@ -59,17 +59,20 @@ class Request:
     lengths: torch.Tensor
     num_tokens: torch.Tensor
     options: dict[str, np.ndarray]
+    seeds: list[int]
     end_ids: torch.Tensor
     bad_words: list[list[list[int]]]
     stop_words: list[list[list[int]]]
     with_log_probs: bool
 
 
-def parse_words(array: np.ndarray | None, num_prompts: int, name: str) -> list[list[list[int]]]:
+def parse_words(
+    array: np.ndarray | None, num_prompts: int, vocab_size: int, name: str
+) -> list[list[list[int]]]:
     """Token sequences of a word list int32 [B, 2, n]: row 0 all ids, row 1 ends, padded with -1.
 
     Raises:
-        RequestError: the shape or the ends are not of that form.
+        RequestError: the shape or the ends are not of that form, or an id is not in the vocabulary.
     """
     if array is None:
         return [[] for _ in range(num_prompts)]
@@ -83,7 +86,12 @@ def parse_words(array: np.ndarray | None, num_prompts: int, name: str) -> list[l
                 if end == start:  # an empty list is sent as zeros
                     continue
                 raise RequestError(f"{name}: ends must rise and stay within {len(flat)} ids")
-            found.append([int(token) for token in flat[start:end]])
+            word = [int(token) for token in flat[start:end]]
+            if min(word) < 0 or max(word) >= vocab_size:
+                raise RequestError(
+                    f"{name}: ids from 0 to {vocab_size - 1} were expected in {word}"
+                )
+            found.append(word)
             start = end
         words.append(found)
     return words
@@ -123,14 +131,19 @@ class Generator:
         _check_options(inputs, options, num_prompts)
         ends = inputs.get("end_id", np.array([config.end_id]))
         flags = inputs.get("is_return_log_probs")
+        bad, stop = (
+            parse_words(inputs.get(name), num_prompts, config.vocab_size, name)
+            for name in ("bad_words_list", "stop_words_list")
+        )
         return Request(
             ids=torch.from_numpy(ids),
             lengths=torch.from_numpy(lengths.astype(np.int64)),
             num_tokens=torch.from_numpy(wanted.astype(np.int64)),
             options=options,
+            seeds=_seeds(inputs.get("random_seed"), num_prompts),
             end_ids=torch.from_numpy(_per_prompt(ends, num_prompts, "end_id").astype(np.int64)),
-            bad_words=parse_words(inputs.get("bad_words_list"), num_prompts, "bad_words_list"),
-            stop_words=parse_words(inputs.get("stop_words_list"), num_prompts, "stop_words_list"),
+            bad_words=bad,
+            stop_words=stop,
             # NVIDIA's backend looks at the first value only.
             with_log_probs=flags is not None and bool(flags.reshape(-1)[0]),
         )
@@ -141,10 +154,17 @@ class Generator:
         if real.max() >= config.vocab_size:
             raise RequestError(f"input_ids: {real.max()} is not below {config.vocab_size}")
         longest = int((lengths + wanted).max())
-        limit = config.max_positions if config.family == "gpt" else MAX_REQUEST_TOKENS
-        if limit is not None and longest > limit:
+        if config.family == "gpt" and longest > (config.max_positions or 0):
             raise RequestError(
-                f"prompt and answer have {longest} tokens together; this model takes {limit}"
+                f"prompt and answer have {longest} tokens together; this model takes "
+                f"{config.max_positions}"
+            )
+        slots = len(ids) * (ids.shape[1] + int(wanted.max()))
+        num_bytes = slots * 2 * config.num_layers * config.hidden_size * 4
+        if num_bytes > MAX_CACHE_BYTES:
+            raise RequestError(
+                f"{slots} tokens of prompts and answers need {num_bytes} bytes of cache; "
+                f"{MAX_CACHE_BYTES} are allowed: ask for fewer at once"
             )
 
     @torch.inference_mode()
@@ -163,8 +183,10 @@ class Generator:
             if state.done.all():
                 break
             if step + 1 < state.num_steps:
-                # A finished prompt still runs along, but into a slot of its own that is not used.
-                positions = (request.lengths + step)[:, None].to(self.model.device)
+                # A finished prompt still runs along; its slots are not read any more, and its
+                # position must stay within the table of a model that has one.
+                positions = (request.lengths + step).clamp(max=state.last_position)
+                positions = positions[:, None].to(self.model.device)
                 ids = tokens[:, None].to(self.model.device)
                 hidden = self.model.forward(ids, positions, state.cache)[:, 0]
         return state.outputs()
@@ -199,10 +221,10 @@ class _State:
         self.done = request.num_tokens < 1
         self.log_probs = torch.zeros(num_prompts, self.num_steps)
         self.cache = model.new_cache(num_prompts, total)
-        self.generators = [
-            torch.Generator().manual_seed(int(seed) & 0x7FFFFFFFFFFFFFFF)
-            for seed in request.options["random_seed"]
-        ]
+        self.last_position = min(total, model.config.max_positions or total) - 1
+        if model.config.family != "gpt":
+            self.last_position = total - 1
+        self.generators = [torch.Generator().manual_seed(seed) for seed in request.seeds]
 
     def take(self, scores: torch.Tensor, step: int) -> torch.Tensor:
         """Choose each prompt's next token from its scores [B, V]; returns the ids, int64 [B]."""
@@ -289,6 +311,14 @@ def _per_prompt(array: np.ndarray, num_prompts: int, name: str) -> np.ndarray:
     return np.broadcast_to(flat, (num_prompts,)).copy()
 
 
+def _seeds(array: np.ndarray | None, num_prompts: int) -> list[int]:
+    """A seed for each prompt; never through a float, which would merge those above 2^53."""
+    flat = [int(seed) for seed in array.reshape(-1)] if array is not None else [0]
+    if len(flat) not in (1, num_prompts):
+        raise RequestError(f"random_seed: one value, or {num_prompts}, were expected")
+    return flat * num_prompts if len(flat) == 1 else flat
+
+
 def _check_options(
     inputs: dict[str, np.ndarray], options: dict[str, np.ndarray], num_prompts: int
 ) -> None:
@@ -311,7 +341,7 @@ def _check_options(
 INPUT_NAMES = (
     "input_ids", "input_lengths", "request_output_len", "start_id", "end_id", "len_penalty",
     "is_return_log_probs", "beam_width", "bad_words_list", "stop_words_list",
-    *SAMPLING_DEFAULTS, *UNSUPPORTED,
+    "random_seed", *SAMPLING_DEFAULTS, *UNSUPPORTED,
 )  # fmt: skip
 
 

@@ -90,7 +90,7 @@ def read_config(directory: Path) -> FtConfig:
             parallel_residual=neox and values.get("use_gptj_residual", "1") == "1",
             max_positions=int(positions) if positions else None,
             layernorm_eps=NEOX_EPS if neox else float(values.get("layernorm_eps", GPT_EPS)),
-            exact_gelu=neox and values.get("hidden_act", "gelu") in _ERF_ACTIVATIONS,
+            exact_gelu=values.get("hidden_act", "gelu" if neox else "gelu_new") in _ERF_ACTIVATIONS,
         )
     except (KeyError, ValueError) as error:
         raise ExportError(f"{directory}/config.ini: {error!r}") from None
