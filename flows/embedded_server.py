@@ -65,6 +65,20 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _running(directory: Path) -> str | None:
+    """URL of this home's server if it lives and answers."""
+    known = files.read_json(directory / "server.json")
+    try:
+        url, pid = str(known["url"]), int(known["pid"])
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (TypeError, KeyError, ValueError, OSError):
+        return None
+    # Another home's server may have got the port that ours had before it died.
+    port = url.removesuffix("/api").rpartition(":")[2]
+    is_ours = b"prefect" in command and port.encode() in command
+    return url if is_ours and is_healthy(url, timeout_seconds=2.0) else None
+
+
 def _start(directory: Path, users_lock: Path) -> str:
     port = free_port()
     url = f"http://127.0.0.1:{port}/api"
@@ -119,13 +133,10 @@ def prefect_api(home: Path) -> Iterator[str]:
     users_lock = directory / "users.lock"
     with locks.exclusive(directory / "start.lock", what="Prefect's server"):
         users = hold_shared(users_lock)
-        known = files.read_json(directory / "server.json") or {}
-        url = known.get("url") if isinstance(known, dict) else None
-        if not url or not is_healthy(str(url), timeout_seconds=2.0):
-            url = _start(directory, users_lock)
-    os.environ["PREFECT_API_URL"] = str(url)
+        url = _running(directory) or _start(directory, users_lock)
+    os.environ["PREFECT_API_URL"] = url
     try:
-        yield str(url)
+        yield url
     finally:
         del os.environ["PREFECT_API_URL"]
         os.close(users)

@@ -33,6 +33,7 @@ from headrace.artifacts import (
     Artifact,
     InputLink,
     Opened,
+    Outcome,
     ProgressEvent,
     Runtime,
     Stage,
@@ -45,6 +46,7 @@ from headrace.artifacts.runtime import available_cores
 from headrace.artifacts.sources import open_source
 from headrace.config import StageConfig
 from headrace.errors import MissingInputError, is_retryable
+from headrace.plots import draw_drops
 
 WORKERS_VARIABLE = "HEADRACE_WORKERS"
 RUN_VARIABLE = "HEADRACE_RUN"
@@ -212,6 +214,15 @@ def _show(step: str, opened: Opened) -> None:
     )
     for entry in artifact.manifest.extras:
         if entry.name.endswith(".png") and entry.bytes <= MAX_IMAGE_BYTES:
-            content = base64.b64encode((artifact.path / entry.name).read_bytes()).decode()
             plot = entry.name.removesuffix(".png").replace("/", "-").replace("_", "-")
-            create_image_artifact(f"data:image/png;base64,{content}", key=f"{key}-{plot}")
+            _show_image(f"{key}-{plot}", (artifact.path / entry.name).read_bytes())
+    reasons = {**artifact.dropped, **artifact.quarantined}
+    # A hit has shown its picture already, and should not wait for one to be drawn.
+    if reasons and opened.outcome is not Outcome.HIT:
+        kept = artifact.counts.get("records_out", artifact.counts.get("rows", 0))
+        _show_image(f"{key}-drops", draw_drops(kept, reasons))
+
+
+def _show_image(key: str, png: bytes) -> None:
+    content = base64.b64encode(png).decode()
+    create_image_artifact(f"data:image/png;base64,{content}", key=key)

@@ -15,6 +15,7 @@ from headrace.artifacts import (
     Artifact,
     Build,
     Outcome,
+    ProgressEvent,
     Runtime,
     ShardJob,
     ShardOutcome,
@@ -22,6 +23,7 @@ from headrace.artifacts import (
     Store,
 )
 from headrace.artifacts.manifest import MANIFEST_NAME, open_artifact
+from headrace.artifacts.runtime import Progress
 from headrace.artifacts.verification import find_damage, find_strays
 from headrace.config import StageConfig
 from headrace.errors import (
@@ -330,3 +332,14 @@ def test_a_killed_holder_lets_go_of_the_lock(tmp_path: Path) -> None:
         LETTERS, LettersConfig(sleep_seconds=1.0), {}
     )
     assert opened.artifact.manifest.provenance["num_resumed_shards"] >= 1
+
+
+def test_progress_is_throttled_and_its_end_told_once() -> None:
+    told: list[ProgressEvent] = []
+    progress = Progress("s", told.append)
+    for done in range(100):
+        progress(done, 100, "rows")
+    for _ in range(50):
+        progress(100, 100, "rows")
+    assert [event.done for event in told] == [0, 100]
+    assert str(told[-1]).startswith("s: 100/100 (100%) rows")

@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 
 from headrace.artifacts.runs import load_run
-from tests.flows.conftest import ROOT, STAGES, Pipeline, lend_triton
+from tests.flows.conftest import ROOT, STAGES, Pipeline, lend_database, lend_triton
 from tests.harness.killing import KillHarness, Moment, digests, random_moments
 
 LIVE = ("RUNNING", "PENDING", "CANCELLING", "SCHEDULED")
+
+# Whole pipelines: a loaded machine may take several times the usual minute.
+pytestmark = pytest.mark.timeout(1500)
 
 
 def live_runs(home: Path) -> list[tuple[str, str]]:
@@ -39,6 +42,7 @@ def kill_and_finish(
 ) -> dict[str, tuple[str, ...]]:
     """Kill at each moment in turn, then finish; returns what was unfinished at each kill."""
     lend_triton(home)
+    lend_database(home, finished)
     harness = KillHarness(command=Pipeline(home).command(), home=home, cwd=ROOT)
     seen = {}
     for moment in moments:

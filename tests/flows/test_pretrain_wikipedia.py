@@ -10,11 +10,14 @@ import pytest
 
 from headrace.artifacts.lineage import raw_inputs, trace
 from headrace.artifacts.verification import find_damage
-from tests.flows.conftest import SAMPLE, STAGES, Pipeline, lend_triton
+from tests.flows.conftest import SAMPLE, STAGES, Pipeline, lend_database, lend_triton
 
 AFTER_TRAINING = {
     "model", "evaluation", "samples", "ft_export", "parity", "triton_repository", "answers",
 }  # fmt: skip
+
+# Whole pipelines: a loaded machine may take several times the usual minute.
+pytestmark = pytest.mark.timeout(1500)
 
 
 def test_results_are_printed(finished: Pipeline) -> None:
@@ -117,11 +120,14 @@ def no_pages() -> bytes:
     ],
     ids=["truncated", "tail", "no-pages", "empty", "json"],
 )
-def test_a_bad_dump_is_one_clear_error(tmp_path: Path, content: object, word: str) -> None:
+def test_a_bad_dump_is_one_clear_error(
+    finished: Pipeline, tmp_path: Path, content: object, word: str
+) -> None:
     assert callable(content)
     dump = tmp_path / "dump.xml.bz2"
     dump.write_bytes(content())
     bad = Pipeline(tmp_path / "home")
+    lend_database(bad.home, finished)
     bad.run(dump=dump)
     assert bad.code == 1
     errors = [line for line in bad.output.splitlines() if line.startswith("headrace: ")]
@@ -133,9 +139,10 @@ def test_a_bad_dump_is_one_clear_error(tmp_path: Path, content: object, word: st
 
 
 def test_the_utf16_dump_of_one_article_is_refused_at_the_split(
-    tmp_path: Path, shared: Path
+    finished: Pipeline, tmp_path: Path, shared: Path
 ) -> None:
     bad = Pipeline(tmp_path / "home")
+    lend_database(bad.home, finished)
     bad.run(dump=shared / "data/dumps/bgwiki-latest-pages-articles-shortened.xml.bz2")
     assert bad.code == 1
     errors = [line for line in bad.output.splitlines() if line.startswith("headrace: ")]

@@ -11,7 +11,12 @@ import pytest
 from prefect import flow, task
 from prefect.cache_policies import INPUTS, TASK_SOURCE
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    FlowRunFilter,
+    FlowRunFilterName,
+)
 
 from flows.running import flush_to_prefect
 from headrace.artifacts import Artifact, Build, InputLink, ShardOutcome, Stage, Store
@@ -20,6 +25,7 @@ from headrace.artifacts.sources import source_path
 from headrace.config import StageConfig
 from headrace.errors import ConfigError, ServerUnavailableError
 from tasks.stage import STAGE_TASK, open_store, run_source, run_stage
+from tests.artifacts.stages import LETTERS, LettersConfig
 
 pytestmark = [
     pytest.mark.usefixtures("prefect_server"),
@@ -183,6 +189,39 @@ def test_the_run_record_names_what_was_used(tmp_path: Path, home: Path) -> None:
 def test_no_absolute_path_travels_through_prefect(tmp_path: Path) -> None:
     link = ours(str(raw(tmp_path)))
     assert str(tmp_path) not in str(vars(link))
+
+
+@task(**STAGE_TASK)
+def letters(config: LettersConfig) -> Any:
+    return run_stage(LETTERS, config, {})
+
+
+@flow(name="letters", persist_result=False)
+def letters_flow(config: LettersConfig) -> None:
+    letters(config)
+
+
+def test_counts_drops_and_progress_are_prefect_artifacts(home: Path) -> None:
+    name = f"shown-{home.parent.name}"
+    # Long enough for a progress event to be sent while it runs.
+    config = LettersConfig(num_shards=3, sleep_seconds=2.2)
+    letters_flow.with_options(flow_run_name=name)(config)
+    with get_client(sync_client=True) as client:
+        runs = client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(name=FlowRunFilterName(any_=[name]))
+        )
+        found = client.read_artifacts(
+            artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[runs[0].id]))
+        )
+    kinds = {artifact.key: artifact.type for artifact in found}
+    assert kinds == {
+        "letters-counts": "table",
+        "letters-drops": "image",
+        "letters-progress": "progress",
+    }
+    progress = next(artifact for artifact in found if artifact.type == "progress")
+    assert progress.data == 100.0
+    assert "rows/s" in (progress.description or "")
 
 
 FAILURES: list[BaseException] = []

@@ -2,8 +2,8 @@
 
 import json
 
+from headrace.plots import draw_losses
 from headrace.training.logbook import Logbook, cut_log, read_log
-from headrace.training.plots import draw_losses
 
 
 def write_lines(path, steps):

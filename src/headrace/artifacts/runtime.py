@@ -49,6 +49,7 @@ class Progress:
         self._start = time.monotonic()
         self._first: float | None = None
         self._last_told = 0.0
+        self._told_end = False
 
     def __call__(self, done: float, total: float | None, unit: str, detail: str = "") -> None:
         """Tell that `done` of `total` units are finished."""
@@ -57,9 +58,10 @@ class Progress:
             # What a resumed stage finds finished is not speed: rates count from the first call.
             self._first, self._start = done, now
         finished = total is not None and done >= total
-        if not finished and now - self._last_told < PROGRESS_SECONDS:
+        ended = finished and not self._told_end
+        if not ended and now - self._last_told < PROGRESS_SECONDS:
             return
-        self._last_told = now
+        self._last_told, self._told_end = now, finished
         rate = (done - self._first) / max(now - self._start, 1e-3)
         event = ProgressEvent(
             stage=self._stage, done=done, total=total, unit=unit, rate=rate, detail=detail

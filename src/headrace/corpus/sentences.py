@@ -29,8 +29,10 @@ from headrace.config import StageConfig
 from headrace.corpus.site import SITEINFO_NAME, load_site
 from headrace.corpus.tables import DOCUMENTS_SCHEMA, iter_rows, write_rows
 from headrace.errors import CorruptInputError
+from headrace.plots import draw_histogram
 
 REPORT_NAME = "report.json"
+PLOT_NAME = "lengths.png"
 WINDOW_CHARACTERS = 8192
 # All that str.splitlines takes for a line's end: "one sentence a line" must hold for any reader.
 _LINE_ENDS = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
@@ -150,8 +152,8 @@ def write_sentences(*, articles: Artifact, config: SentencesConfig, out: Build) 
         config: settings.
         out: receives `documents-00000-of-0000N.parquet` (columns of the articles, and
             num_sentences int32), one per shard of articles, and `siteinfo.json`; as an extra,
-            `report.json` with a histogram of lengths. Documents without text are dropped as
-            "empty_document".
+            `report.json` and `lengths.png`, a histogram of lengths. Documents without text are
+            dropped as "empty_document".
 
     Raises:
         CorruptInputError: no article has any text.
@@ -170,6 +172,8 @@ def write_sentences(*, articles: Artifact, config: SentencesConfig, out: Build) 
     out.write_index(SITEINFO_NAME, site.to_json())
     report = length_report([out.path / entry.name for item in records for entry in item.files])
     out.write_extra(REPORT_NAME, json.dumps(report, indent=1).encode())
+    plot = draw_histogram(report["num_sentences"], what="sentences", of="documents")
+    out.write_extra(PLOT_NAME, plot)
 
 
 SENTENCES = Stage(

@@ -16,10 +16,10 @@ from pathlib import Path
 from headrace.artifacts import Artifact, Build, ShardOutcome, Stage, files
 from headrace.artifacts.fingerprint import sha256_of
 from headrace.models.presets import num_parameters
+from headrace.plots import draw_losses
 from headrace.training.config import PretrainingConfig
 from headrace.training.launch import grace_seconds, run_training_job
 from headrace.training.logbook import read_log
-from headrace.training.plots import draw_losses
 from headrace.training.protocol import Event, TrainingJob
 
 __all__ = ["PRETRAINING", "PretrainingConfig", "write_model"]

@@ -1,0 +1,90 @@
+"""Pictures of what people would rather look at than read: losses, lengths, drops.
+
+PNG files, drawn without a display; about 0.7 s for importing matplotlib, 0.1 s a picture. They lie
+beside the data, outside every digest, so their bytes need not be the same twice.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def _new_axes() -> tuple[Any, Any]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.add_subplot()
+
+
+def _png(figure: Any) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def draw_losses(records: list[dict[str, Any]]) -> bytes:
+    """Draw training and validation loss over the steps.
+
+    Args:
+        records: lines of `training_log.jsonl`.
+
+    Returns:
+        A PNG file.
+    """
+    figure, axes = _new_axes()
+    for key, label, style in (("loss", "train", "-"), ("valid_loss", "valid", "o-")):
+        points = [(record["step"], record[key]) for record in records if key in record]
+        if points:
+            axes.plot(*zip(*points, strict=True), style, label=label, linewidth=1, markersize=4)
+    axes.set_xlabel("step")
+    axes.set_ylabel("loss (nats per token)")
+    axes.grid(alpha=0.3)
+    if axes.lines:
+        axes.legend()
+    return _png(figure)
+
+
+def draw_histogram(bins: Sequence[Sequence[int]], *, what: str, of: str) -> bytes:
+    """Draw a histogram with bins of doubling width.
+
+    Args:
+        bins: (largest value of the bin, number of records), rising.
+        what: what is measured, with its unit.
+        of: what is counted.
+
+    Returns:
+        A PNG file.
+    """
+    figure, axes = _new_axes()
+    labels = [f"to {high:,}" for high, _ in bins]
+    axes.bar(labels, [num for _, num in bins], width=0.9)
+    axes.set_xlabel(what)
+    axes.set_ylabel(of)
+    axes.tick_params(axis="x", rotation=45)
+    axes.grid(alpha=0.3, axis="y")
+    return _png(figure)
+
+
+def draw_drops(kept: int, reasons: Mapping[str, int]) -> bytes:
+    """Draw how many records were kept, and how many were not, by reason.
+
+    Args:
+        kept: records that came out.
+        reasons: number of records for each reason.
+
+    Returns:
+        A PNG file.
+    """
+    figure, axes = _new_axes()
+    ordered = sorted(reasons.items(), key=lambda item: item[1])
+    names = [*(name for name, _ in ordered), "kept"]
+    counts = [*(num for _, num in ordered), kept]
+    bars = axes.barh(names, counts, color=["tab:red"] * len(ordered) + ["tab:green"])
+    axes.bar_label(bars, [f"{num:,}" for num in counts], padding=3)
+    axes.set_xlabel("records")
+    axes.margins(x=0.15)
+    return _png(figure)
