@@ -14,7 +14,7 @@ from bench.measure import Case
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = next((ROOT / "samples").glob("enwiki*.bz2"))
-NUM_COPIES = 6
+NUM_COPIES = 12
 SEQ_LEN = 128
 VOCAB_SIZE = 8192
 

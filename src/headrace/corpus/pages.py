@@ -45,11 +45,11 @@ class PagesConfig(StageConfig):
         description="language code of the wiki; None takes xml:lang of the dump's root element",
     )
     shard_bytes: int = Field(
-        default=32 << 20,
+        default=8 << 20,
         ge=1,
         le=1 << 30,
-        description="UTF-8 bytes of text after which a new shard begins; 32 MiB are about 10 s of "
-        "extraction, short beside a run and long beside starting a program",
+        description="UTF-8 bytes of text after which a new shard begins; 8 MiB are about 1 s of "
+        "extraction, long beside starting a program and short enough to keep all workers busy",
     )
     max_page_bytes: int = Field(
         default=64 << 20,
