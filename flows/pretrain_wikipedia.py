@@ -47,8 +47,9 @@ def choose_tokenizer(splits: Any, config: PretrainWikipediaConfig) -> Any:
 
 
 if __name__ == "__main__":
+    import os
     import sys
 
-    from flows.commands import main
-
-    sys.exit(main(["run", "pretrain_wikipedia", *sys.argv[1:]]))
+    # A fresh interpreter: Prefect reads at its import the settings that the command makes first.
+    command = [sys.executable, "-m", "flows.commands", "run", "pretrain_wikipedia"]
+    os.execv(sys.executable, [*command, *sys.argv[1:]])

@@ -16,13 +16,11 @@ from flows.dead_runs import close_dead_runs, owner_tag
 from flows.embedded_server import prefect_api
 from headrace.artifacts import Store
 from headrace.artifacts.runs import RunRecord, load_run
-from headrace.artifacts.runtime import HOME_VARIABLE
+from headrace.artifacts.runtime import HOME_VARIABLE, RUN_VARIABLE, WORKERS_VARIABLE
 
 if TYPE_CHECKING:
     from flows.pipelines import Pipeline
 
-RUN_VARIABLE = "HEADRACE_RUN"
-WORKERS_VARIABLE = "HEADRACE_WORKERS"
 FLUSH_SECONDS = 10.0
 
 logger = logging.getLogger("headrace.runs")

@@ -42,14 +42,12 @@ from headrace.artifacts import (
 )
 from headrace.artifacts.lineage import find_link
 from headrace.artifacts.runs import RunRecord, load_run
-from headrace.artifacts.runtime import available_cores
+from headrace.artifacts.runtime import RUN_VARIABLE, WORKERS_VARIABLE, available_cores
 from headrace.artifacts.sources import open_source
 from headrace.config import StageConfig
 from headrace.errors import MissingInputError, is_retryable
 from headrace.plots import draw_drops
 
-WORKERS_VARIABLE = "HEADRACE_WORKERS"
-RUN_VARIABLE = "HEADRACE_RUN"
 PROGRESS_SECONDS = 2.0
 MAX_IMAGE_BYTES = 200_000
 

@@ -19,6 +19,8 @@ from headrace.processes import exit_with_parent
 logger = logging.getLogger(__name__)
 
 HOME_VARIABLE = "HEADRACE_HOME"
+WORKERS_VARIABLE = "HEADRACE_WORKERS"
+RUN_VARIABLE = "HEADRACE_RUN"
 PROGRESS_SECONDS = 2.0
 
 
