@@ -24,6 +24,7 @@ from flows import stage_commands
 from flows.pipelines import PIPELINES, Pipeline, PretrainWikipediaConfig
 from headrace import __version__, summary
 from headrace.artifacts import Artifact, Runtime, Store, resolve_home
+from headrace.artifacts.files import explained_os_errors
 from headrace.artifacts.runtime import HOME_VARIABLE, available_cores
 from headrace.errors import ConfigError, HeadraceError
 
@@ -227,7 +228,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if getattr(arguments, "workers", None) is not None and arguments.workers < 1:
             raise ConfigError(f"--workers {arguments.workers}: at least 1 is needed")
-        return int(arguments.function(arguments))
+        with explained_os_errors(resolve_home(arguments.home)):
+            return int(arguments.function(arguments))
     except HeadraceError as error:
         message = " ".join(str(error).split())
         sys.stderr.write(f"headrace: {type(error).__name__}: {message}\n")

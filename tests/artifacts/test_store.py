@@ -264,6 +264,21 @@ def test_output_directory_of_the_users(store: Store, tmp_path: Path) -> None:
         store.open_or_build(LETTERS, LettersConfig(text="z"), {}, at=out)
 
 
+def test_an_unfinished_output_of_other_settings_is_cleared(store: Store, tmp_path: Path) -> None:
+    half = Stage(
+        name="letters", version=1, format="test.letters/1", packages=("pydantic",),
+        write=write_half,
+    )  # fmt: skip
+    out = tmp_path / "out"
+    with pytest.raises(RuntimeError):
+        store.open_or_build(half, LettersConfig(text="wrong"), {}, at=out)
+    assert (out / "letters-00001.txt").exists()
+    artifact = store.open_or_build(LETTERS, LettersConfig(num_shards=1), {}, at=out).artifact
+    assert find_strays(artifact) == []
+    assert (out / "letters-00000.txt").read_text() == "abc"
+    assert not (out / "letters-00001.txt").exists()
+
+
 def test_output_directory_with_foreign_files_is_refused(store: Store, tmp_path: Path) -> None:
     out = tmp_path / "thesis"
     out.mkdir()

@@ -65,8 +65,19 @@ def test_bad_usage_is_one_line(arguments: list[str], capsys: pytest.CaptureFixtu
         ["show", "nothing"],
         ["verify", "nothing"],
         ["extract", "/absent.xml", "out"],
+        ["extract", "/etc/hostname", "out", "--home", "/etc/hostname/home"],
+        [
+            "run",
+            "pretrain_wikipedia",
+            "--set",
+            "dump=/etc/hostname",
+            "--set",
+            "serve=false",
+            "--home",
+            "/etc/hostname",
+        ],
     ],
-    ids=["dump", "key", "config", "workers", "show", "verify", "extract"],
+    ids=["dump", "key", "config", "workers", "show", "verify", "extract", "home", "run-home"],
 )
 def test_errors_are_one_line(
     arguments: list[str], home: Path, capsys: pytest.CaptureFixture[str]

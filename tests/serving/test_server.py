@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from headrace.artifacts import Artifact, Runtime, Store
+from headrace.artifacts.verification import find_strays
 from headrace.errors import ConfigError, ServerUnavailableError, ServingError
 from headrace.serving.client import TritonClient
 from headrace.serving.installation import TritonInstallation
@@ -127,6 +128,10 @@ def test_a_model_that_cannot_be_loaded_is_told_at_once(
     with pytest.raises(ServingError, match="query_key_value"), TritonServer(triton, models):
         pass
     assert time.monotonic() - start < 60
+
+
+def test_serving_leaves_nothing_in_the_artifact(server: TritonServer, repository: Artifact) -> None:
+    assert find_strays(repository) == []
 
 
 def test_an_empty_repository_is_refused(triton: TritonInstallation, tmp_path: Path) -> None:

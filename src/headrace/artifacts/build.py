@@ -19,6 +19,7 @@ from headrace.artifacts.manifest import DROPPED, QUARANTINED, FileEntry
 from headrace.artifacts.runtime import Progress, Runtime
 from headrace.artifacts.shards import (
     TEMPORARY,
+    WORK,
     ShardJob,
     ShardOutcome,
     ShardRecord,
@@ -28,8 +29,6 @@ from headrace.artifacts.shards import (
 from headrace.errors import ProcessFailedError, StoreError, TooManyDropsError
 
 logger = logging.getLogger(__name__)
-
-WORK = ".work"
 
 
 class Build:

@@ -78,7 +78,7 @@ def read_json(path: Path) -> Any:
     """The JSON value in a file; None where it is missing or is no JSON."""
     try:
         return json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
 
 
@@ -113,6 +113,9 @@ def explained_os_errors(where: Path) -> Iterator[None]:
         errno.EDQUOT: "the disk quota is used up: free space or set HEADRACE_HOME elsewhere",
         errno.EROFS: "the file system is read-only: set HEADRACE_HOME elsewhere",
         errno.EACCES: "permission is denied: check the owner of the directory",
+        errno.ENOTDIR: "a part of this path is a file: choose another directory",
+        errno.EEXIST: "a file is where a directory should be: choose another directory",
+        errno.ENAMETOOLONG: "the name is too long: choose a shorter one",
         errno.EIO: "the disk reports an input/output error: check it",
     }
     try:
@@ -121,4 +124,4 @@ def explained_os_errors(where: Path) -> Iterator[None]:
         if error.errno not in advice:
             raise
         path = error.filename or where
-        raise StoreError(f"cannot write below {path}: {advice[error.errno]}") from error
+        raise StoreError(f"{path} cannot be used: {advice[error.errno]}") from error

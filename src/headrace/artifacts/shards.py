@@ -25,6 +25,9 @@ from headrace.errors import StoreError
 RECORDS = ".records"
 TEMPORARY = ".tmp"
 QUARANTINE = "quarantine"
+WORK = ".work"
+BUILDING_NAME = ".building.json"
+STAMPS_NAME = ".stamps.json"
 MAX_EXCERPT_CHARACTERS = 500
 
 logger = logging.getLogger(__name__)
@@ -235,3 +238,21 @@ def forget_shards_with(artifact: Path, names: set[str]) -> list[str]:
     for name in names:
         (artifact / name).unlink(missing_ok=True)
     return forgotten
+
+
+def clear_unfinished(artifact: Path) -> None:
+    """Remove what an unfinished build left in a directory; files that are not its own stay."""
+    for path in files.walk_files(artifact / RECORDS):
+        shard = path.relative_to(artifact / RECORDS).as_posix().removesuffix(".json")
+        record = ShardRecord.load(artifact, shard)
+        for entry in (*record.files, *record.extras) if record else ():
+            (artifact / entry.name).unlink(missing_ok=True)
+    for folder in (RECORDS, TEMPORARY, WORK):
+        files.remove_tree(artifact / folder)
+    for name in (BUILDING_NAME, STAMPS_NAME):
+        (artifact / name).unlink(missing_ok=True)
+    # Folders that only held shards are empty now; deepest first.
+    emptied = sorted((path for path in artifact.rglob("*") if path.is_dir()), reverse=True)
+    for path in emptied:
+        if not any(path.iterdir()):
+            path.rmdir()

@@ -21,7 +21,7 @@ from enum import Enum
 from pathlib import Path
 
 from headrace.artifacts import files, locks, verification
-from headrace.artifacts.build import WORK, Build
+from headrace.artifacts.build import Build
 from headrace.artifacts.changes import explain_change
 from headrace.artifacts.fingerprint import content_digest, package_versions, sha256_of, stage_key
 from headrace.artifacts.manifest import (
@@ -33,14 +33,18 @@ from headrace.artifacts.manifest import (
 )
 from headrace.artifacts.provenance import collect_provenance
 from headrace.artifacts.runtime import Runtime
-from headrace.artifacts.shards import TEMPORARY, forget_shards_with
+from headrace.artifacts.shards import (
+    BUILDING_NAME,
+    TEMPORARY,
+    WORK,
+    clear_unfinished,
+    forget_shards_with,
+)
 from headrace.config import StageConfig
 from headrace.errors import IncompleteArtifactError, MissingInputError, StoreError
 from headrace.processes import hold_shared
 
 logger = logging.getLogger(__name__)
-
-BUILDING_NAME = ".building.json"
 
 
 class Outcome(Enum):
@@ -298,9 +302,12 @@ def _check_may_build(plan: _Plan, problem: str) -> None:
             logger.warning("%s; it is built again", problem)
         return
     building = files.read_json(plan.path / BUILDING_NAME)
-    if building is None and not any(plan.path.iterdir()):
+    if isinstance(building, dict) and building.get("key") == plan.key:
         return
-    if not isinstance(building, dict) or building.get("key") != plan.key:
+    if isinstance(building, dict):
+        logger.info("%s: an unfinished run with other inputs or settings is cleared", plan.path)
+        clear_unfinished(plan.path)
+    if any(plan.path.iterdir()):
         raise StoreError(
             f"{plan.path}: the directory is not empty and holds no unfinished run of this command: "
             "name a new or empty one"

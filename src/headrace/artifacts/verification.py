@@ -14,11 +14,18 @@ from pathlib import Path
 from headrace.artifacts import files
 from headrace.artifacts.files import Stamp
 from headrace.artifacts.manifest import MANIFEST_NAME, Artifact, FileEntry
-from headrace.artifacts.shards import QUARANTINE, RECORDS, TEMPORARY, damage_of
+from headrace.artifacts.shards import (
+    BUILDING_NAME,
+    QUARANTINE,
+    RECORDS,
+    STAMPS_NAME,
+    TEMPORARY,
+    WORK,
+    damage_of,
+)
 
-STAMPS_NAME = ".stamps.json"
-OWN_NAMES = {MANIFEST_NAME, STAMPS_NAME, ".building.json", "location.json"}
-OWN_FOLDERS = {RECORDS, TEMPORARY, ".work"}
+OWN_NAMES = {MANIFEST_NAME, STAMPS_NAME, BUILDING_NAME, "location.json"}
+OWN_FOLDERS = {RECORDS, TEMPORARY, WORK}
 
 
 @dataclass(frozen=True, kw_only=True)

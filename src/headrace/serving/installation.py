@@ -32,7 +32,7 @@ TRITON_VERSION = "2.51.0"
 STUB_NUMPY = "numpy==1.26.4"
 DIRECTORY = f"triton-server-{TRITON_VERSION}"
 MARKER = "installation.json"
-LAYOUT = 1
+LAYOUT = 2
 """Raised when what is unpacked, or how, changes."""
 WANTED = ("pytriton/tritonserver/", "nvidia_pytriton.libs/")
 STUB = "triton_python_backend_stub"
@@ -205,7 +205,10 @@ def _make_python(directory: Path) -> None:
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     packages = directory / "lib" / version / "site-packages"
     _run_pip("install", "--quiet", "--no-deps", "--target", str(packages), STUB_NUMPY)
-    (packages / "headrace.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    # A model's folder is part of an artifact, where compiled files do not belong. The stub takes no
+    # settings from its environment, but it runs the lines of a .pth file.
+    lines = ["import sys; sys.dont_write_bytecode = True", sysconfig.get_path("purelib")]
+    (packages / "headrace.pth").write_text("\n".join(lines) + "\n")
 
 
 def library_path() -> str:
