@@ -188,7 +188,7 @@ def test_changed_input_reruns_and_says_why(store: Store) -> None:
     assert "input.letters" in opened.reason
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"not json", b'{"stage": 1}'])
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"not json", b'{"stage": 1}', b"\xff\xfe"])
 def test_a_broken_manifest_counts_as_unfinished(store: Store, content: bytes) -> None:
     artifact = store.open_or_build(LETTERS, LettersConfig(), {}).artifact
     (artifact.path / MANIFEST_NAME).write_bytes(content)
@@ -197,13 +197,23 @@ def test_a_broken_manifest_counts_as_unfinished(store: Store, content: bytes) ->
     assert again.artifact.digest == artifact.digest
 
 
-def test_a_manifest_that_was_edited_is_refused(store: Store) -> None:
+@pytest.mark.parametrize(
+    ("part", "name", "value", "word"),
+    [
+        ("counts", "records_in", 99, "digest"),
+        ("config", "text", "other", "key"),
+        ("packages", "pydantic", "0", "key"),
+    ],
+)
+def test_a_manifest_that_was_edited_is_refused(
+    store: Store, part: str, name: str, value: object, word: str
+) -> None:
     artifact = store.open_or_build(LETTERS, LettersConfig(), {}).artifact
     path = artifact.path / MANIFEST_NAME
-    value = json.loads(path.read_text())
-    value["counts"]["records_in"] = 99
-    path.write_text(json.dumps(value))
-    with pytest.raises(IncompleteArtifactError, match="digest"):
+    manifest = json.loads(path.read_text())
+    manifest[part][name] = value
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(IncompleteArtifactError, match=word):
         open_artifact(artifact.path)
 
 

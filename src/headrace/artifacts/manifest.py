@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.artifacts.files import read_json
-from headrace.artifacts.fingerprint import content_digest
+from headrace.artifacts.fingerprint import content_digest, stage_key
 from headrace.errors import IncompleteArtifactError, MissingInputError
 
 MANIFEST_NAME = "manifest.json"
@@ -86,7 +86,8 @@ class Manifest:
         """Read plain values back.
 
         Raises:
-            IncompleteArtifactError: a key is missing, or the digest does not follow from the rest.
+            IncompleteArtifactError: a key is missing, or the digest or the stage's key does not
+                follow from the rest.
         """
         try:
             fields = {key: value[key] for key in cls.__dataclass_fields__}
@@ -95,7 +96,8 @@ class Manifest:
             fields["extras"] = tuple(FileEntry(**entry) for entry in fields["extras"])
             manifest = cls(**fields)
             expected = manifest.content_digest()
-        except (KeyError, TypeError, AttributeError) as error:
+            expected_key = manifest.expected_key()
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise IncompleteArtifactError(
                 f"{path}: this is no Headrace manifest ({error!r}): run the pipeline again"
             ) from None
@@ -104,7 +106,23 @@ class Manifest:
                 f"{path}: its digest {manifest.digest[:12]} does not follow from its entries "
                 f"({expected[:12]}): the manifest was changed; run the pipeline again"
             )
+        if manifest.key != expected_key:
+            raise IncompleteArtifactError(
+                f"{path}: its key {manifest.key[:12]} does not follow from its stage, config, "
+                f"inputs and packages ({expected_key[:12]}): the manifest was changed; run the "
+                "pipeline again"
+            )
         return manifest
+
+    def expected_key(self) -> str:
+        """The key that follows from stage, version, config, inputs and packages."""
+        return stage_key(
+            name=self.stage,
+            version=self.version,
+            config=self.config,
+            inputs={name: link.digest for name, link in self.inputs.items()},
+            packages=self.packages,
+        )
 
     def content_digest(self) -> str:
         """The digest that follows from format, files and counts."""
