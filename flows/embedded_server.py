@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import socket
 import sys
 import time
 import urllib.error
@@ -20,7 +19,7 @@ from pathlib import Path
 
 from headrace.artifacts import files, locks
 from headrace.errors import ServerUnavailableError
-from headrace.processes import hold_shared, start_shared
+from headrace.processes import free_ports, hold_shared, start_shared
 
 START_SECONDS = 120.0
 HEALTH_SECONDS = 5.0
@@ -58,13 +57,6 @@ def is_healthy(url: str, timeout_seconds: float = HEALTH_SECONDS) -> bool:
         return False
 
 
-def free_port() -> int:
-    """A port of the loopback address that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _running(directory: Path) -> str | None:
     """URL of this home's server if it lives and answers."""
     known = files.read_json(directory / "server.json")
@@ -80,7 +72,7 @@ def _running(directory: Path) -> str | None:
 
 
 def _start(directory: Path, users_lock: Path) -> str:
-    port = free_port()
+    (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}/api"
     log_path = directory / "server.log"
     if log_path.exists() and log_path.stat().st_size > MAX_LOG_BYTES:

@@ -107,6 +107,16 @@ def test_finished_prompts_stay_within_the_position_table(make_export: Any) -> No
     assert outputs["output_ids"][1, 0, :length].tolist() == expected[:length]
 
 
+def test_padding_may_be_wider_than_the_position_table(make_export: Any) -> None:
+    model, folder = make_export("gpt2")
+    tensors = inputs_of([[5, 6]], 3, end_id=[[NO_END]])
+    tensors["input_ids"] = np.full((1, 80), 7, np.uint32)
+    tensors["input_ids"][0, :2] = [5, 6]
+    outputs = answer(folder, tensors)
+    assert outputs["output_ids"].shape == (1, 1, 83)
+    assert outputs["output_ids"][0, 0, :5].tolist() == greedy(model, [5, 6], 3)
+
+
 def test_a_request_that_would_fill_the_memory_is_refused(make_export: Any) -> None:
     from backend_model import RequestError
 

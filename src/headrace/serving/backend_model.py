@@ -193,7 +193,8 @@ class Generator:
 
     def _read_prompts(self, request: Request, state: _State) -> torch.Tensor:
         """Run all prompts through the model; hidden state of each one's last token, [B, E]."""
-        ids = request.ids.to(self.model.device)
+        # Columns that only pad would leave the table of a model that has one.
+        ids = request.ids[:, : int(request.lengths.max())].to(self.model.device)
         num_prompts, width = ids.shape
         # What lies right of a prompt's end is masked by its position and overwritten later.
         padding = torch.arange(width)[None, :] >= request.lengths[:, None]
@@ -221,9 +222,8 @@ class _State:
         self.done = request.num_tokens < 1
         self.log_probs = torch.zeros(num_prompts, self.num_steps)
         self.cache = model.new_cache(num_prompts, total)
-        self.last_position = min(total, model.config.max_positions or total) - 1
-        if model.config.family != "gpt":
-            self.last_position = total - 1
+        table = model.config.max_positions if model.config.family == "gpt" else None
+        self.last_position = min(total, table or total) - 1
         self.generators = [torch.Generator().manual_seed(seed) for seed in request.seeds]
 
     def take(self, scores: torch.Tensor, step: int) -> torch.Tensor:

@@ -9,10 +9,8 @@ data. So every start ends with a question whose answer is known. Start: 2 s, 6 s
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +19,7 @@ from typing import Self
 
 from headrace.artifacts.files import read_json
 from headrace.errors import ServerUnavailableError, ServingError
-from headrace.processes import GuardedProcess
+from headrace.processes import GuardedProcess, free_ports
 from headrace.serving.client import TritonClient
 from headrace.serving.installation import TritonInstallation, server_environment
 
@@ -33,15 +31,6 @@ TAIL_LINES = 40
 _PORT_IN_USE = "already in use"
 
 logger = logging.getLogger(__name__)
-
-
-def free_ports(count: int) -> list[int]:
-    """Distinct loopback ports that are free now; another program may still take one first."""
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 class TritonServer:
