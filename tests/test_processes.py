@@ -159,3 +159,24 @@ def test_pool_workers_end_with_a_killed_parent(tmp_path: Path, marker: str) -> N
     parent.communicate()
     _, alive = psutil.wait_procs(below, timeout=5)
     assert alive == []
+
+
+CHAIN = """
+if [ "$2" -eq 0 ]; then trap "" TERM; exec sleep "$1"; fi
+trap 'exit 0' TERM
+sh "$0" "$1" $(($2 - 1)) &
+wait
+"""
+
+
+def test_a_chain_that_falls_apart_under_the_guardian_s_eyes(tmp_path: Path, marker: str) -> None:
+    # Parents die one after the other and their children move up, while the guardian reads /proc.
+    script = tmp_path / "chain.sh"
+    script.write_text(CHAIN)
+    for _ in range(3):
+        process = GuardedProcess(["sh", str(script), marker, "12"])
+        deadline = time.monotonic() + 10
+        while len(running(marker)) < 14 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.stop(grace_seconds=0.6)
+        assert running(marker) == []

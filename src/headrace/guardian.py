@@ -71,15 +71,15 @@ def _signal(pids: list[int], number: int) -> None:
             os.kill(pid, number)
 
 
-def _reap(main_pid: int, status: int | None) -> int | None:
-    """Collect ended children; returns the main command's wait status once it is known."""
+def _reap(main_pid: int, status: int | None) -> tuple[int | None, bool]:
+    """Collect ended children; returns the main command's wait status, and whether any lives."""
     while True:
         try:
             pid, ended = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
-            return status
+            return status, False
         if pid == 0:
-            return status
+            return status, True
         if pid == main_pid:
             status = ended
 
@@ -91,10 +91,12 @@ def end_tree(main_pid: int, grace_seconds: float, status: int | None) -> int | N
     if status is None:
         _signal([main_pid], signal.SIGTERM)
     while True:
-        status = _reap(main_pid, status)
-        left = descendants(os.getpid())
-        if not left:
+        status, any_child = _reap(main_pid, status)
+        # Orphans become our children, so no child means that nothing is left. A look at /proc alone
+        # does not: it misses what moves from a dying parent to us while it reads.
+        if not any_child:
             return status
+        left = descendants(os.getpid())
         waited = time.monotonic() - start
         if waited >= grace_seconds:
             _signal(left, signal.SIGKILL)
@@ -193,7 +195,7 @@ def main(argv: list[str]) -> int:
         asked = gone(POLL_SECONDS)
         with contextlib.suppress(BlockingIOError):
             os.read(_WAKE[0], 512)
-        status = _reap(main_pid, status)
+        status, _ = _reap(main_pid, status)
         if asked is not None or _ASKED_TO_STOP:
             grace_seconds = asked if asked is not None and asked >= 0 else grace_seconds
             break
