@@ -8,11 +8,11 @@ does, however the last one ended. Start: about 3 s, 10 s for a new home.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import logging
 import os
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,12 +53,13 @@ def is_healthy(url: str, timeout_seconds: float = HEALTH_SECONDS) -> bool:
     try:
         with urllib.request.urlopen(f"{url}/health", timeout=timeout_seconds) as response:
             return bool(response.status == 200)
-    except (OSError, urllib.error.URLError, ValueError):
+    except (OSError, http.client.HTTPException, ValueError):
         return False
 
 
-def _running(directory: Path) -> str | None:
-    """URL of this home's server if it lives and answers."""
+def running_server(home: Path) -> str | None:
+    """URL of the home's server, if one lives and answers."""
+    directory = home / "prefect"
     known = files.read_json(directory / "server.json")
     try:
         url, pid = str(known["url"]), int(known["pid"])
@@ -105,6 +106,16 @@ def _start(directory: Path, users_lock: Path) -> str:
 
 
 @contextlib.contextmanager
+def starting(home: Path) -> Iterator[None]:
+    """Keep others from starting a server for this home."""
+    directory = home / "prefect"
+    directory.mkdir(parents=True, exist_ok=True)
+    directory.chmod(0o700)  # logs, and the key of stored secrets
+    with locks.exclusive(directory / "start.lock", what="Prefect's server"):
+        yield
+
+
+@contextlib.contextmanager
 def prefect_api(home: Path) -> Iterator[str]:
     """The URL of a Prefect API that answers, exported as PREFECT_API_URL while in the block.
 
@@ -123,9 +134,9 @@ def prefect_api(home: Path) -> Iterator[str]:
         return
     directory = home / "prefect"
     users_lock = directory / "users.lock"
-    with locks.exclusive(directory / "start.lock", what="Prefect's server"):
+    with starting(home):
         users = hold_shared(users_lock)
-        url = _running(directory) or _start(directory, users_lock)
+        url = running_server(home) or _start(directory, users_lock)
     os.environ["PREFECT_API_URL"] = url
     try:
         yield url

@@ -12,6 +12,8 @@
     |-- TrainingError                    training cannot go on (loss is not finite, ...)
     |   `-- TrainingStoppedError         stopped on request after saving; run again to go on
     |-- ProcessFailedError               a child program ended with an error
+    |   |-- WorkerLostError              it was killed from outside; worth another try
+    |   `-- OutOfMemoryError             it was killed for want of memory
     `-- ServingError                     the Triton server or its model does not do its work
         `-- ServerUnavailableError       it could not be reached in time; worth another try
 
@@ -20,6 +22,15 @@ next move. `is_retryable` is the one place that says which errors a scheduler ma
 """
 
 from __future__ import annotations
+
+import errno
+import socket
+
+_PASSING_ERRNOS = {
+    errno.ENETDOWN, errno.ENETUNREACH, errno.ENETRESET, errno.EHOSTDOWN, errno.EHOSTUNREACH,
+    errno.ESTALE, errno.EREMOTEIO, socket.EAI_AGAIN,
+}  # fmt: skip
+"""The network, or a file system behind it, was away."""
 
 
 class HeadraceError(Exception):
@@ -70,6 +81,14 @@ class ProcessFailedError(HeadraceError):
     """A child program ended with an error."""
 
 
+class WorkerLostError(ProcessFailedError):
+    """A process that did the work is gone through no fault of the work; another try may succeed."""
+
+
+class OutOfMemoryError(ProcessFailedError):
+    """The system killed a process because there was no memory left."""
+
+
 class ServingError(HeadraceError):
     """The Triton server or a model in it does not do its work."""
 
@@ -82,11 +101,13 @@ def is_retryable(error: BaseException) -> bool:
     """Whether a stage that failed with `error` is worth running again by itself.
 
     Bad settings, bad data, a failed proof, a non-finite loss or lack of memory stay wrong however
-    often they are tried. What depends on the moment (a server not answering, a broken connection,
-    a name that did not resolve) may pass.
+    often they are tried. What depends on the moment (a server not answering or being started again,
+    a broken connection, a network file system that was away, a lost worker) may pass.
     """
-    if isinstance(error, ServerUnavailableError):
+    if isinstance(error, ServerUnavailableError | WorkerLostError):
         return True
     if isinstance(error, HeadraceError):
         return False
-    return isinstance(error, ConnectionError | TimeoutError)
+    if isinstance(error, ConnectionError | TimeoutError):
+        return True
+    return isinstance(error, OSError) and error.errno in _PASSING_ERRNOS

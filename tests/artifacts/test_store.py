@@ -29,9 +29,9 @@ from headrace.config import StageConfig
 from headrace.errors import (
     IncompleteArtifactError,
     MissingInputError,
-    ProcessFailedError,
     StoreError,
     TooManyDropsError,
+    WorkerLostError,
 )
 from tests.artifacts.stages import LENGTH, LETTERS, LengthConfig, LettersConfig, die_in_shard
 
@@ -307,7 +307,7 @@ def write_dying(*, config: NoteConfig, out: Build) -> None:
 def test_a_dying_worker_fails_the_stage(tmp_path: Path) -> None:
     store = Store(Runtime(home=tmp_path, num_workers=2))
     stage = Stage(name="dying", version=1, format="t/1", packages=(), write=write_dying)
-    with pytest.raises(ProcessFailedError, match="worker process died"):
+    with pytest.raises(WorkerLostError, match="worker process"):
         store.open_or_build(stage, NoteConfig(), {})
     assert store.unfinished()
     assert list(store.artifacts()) == []

@@ -7,9 +7,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows.dead_runs import _is_dead, owner_tag
 from flows.embedded_server import is_healthy, prefect_api
 from headrace.artifacts.files import read_json
+from headrace.artifacts.owners import Owner, has_owner_tag, is_abandoned
 from headrace.errors import ServerUnavailableError
 
 
@@ -43,7 +43,19 @@ def test_a_given_server_that_does_not_answer_is_told(
 
 
 def test_a_run_lives_as_long_as_its_owner(tmp_path: Path) -> None:
-    with owner_tag(tmp_path) as tag:
-        assert not _is_dead(tmp_path, [tag])
-    assert _is_dead(tmp_path, [tag])
-    assert not _is_dead(tmp_path, ["someone-elses-tag"])
+    home = tmp_path / "home"
+    with Owner(home) as owner, Owner(home) as other:
+        assert not is_abandoned(home, [owner.tag, "another-tag"])
+        other.release()
+        # A retried run may carry two: one living owner is enough.
+        assert not is_abandoned(home, [other.tag, owner.tag])
+    assert has_owner_tag([owner.tag])
+    assert is_abandoned(home, ["another-tag", owner.tag])
+
+
+def test_what_another_home_or_nobody_owns_is_not_called_abandoned(tmp_path: Path) -> None:
+    with Owner(tmp_path / "theirs") as owner:
+        pass
+    assert not is_abandoned(tmp_path / "ours", [owner.tag])
+    assert not is_abandoned(tmp_path / "ours", ["a-tag"])
+    assert not has_owner_tag(["a-tag"])

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from headrace.artifacts import Outcome, Runtime, Store, open_artifact
-from headrace.errors import ProcessFailedError, TrainingError, TrainingStoppedError
+from headrace.errors import TrainingError, TrainingStoppedError, WorkerLostError
 from headrace.training.launch import run_training_job
 from headrace.training.loop import TrainingRun
 from headrace.training.pretraining import PRETRAINING, PretrainingConfig
@@ -147,7 +147,7 @@ def test_worker_listens_on_no_port_and_its_death_is_a_process_error(make_job):
             ports.extend(port for port, inode in listening_ports() if inode in inodes)
             signal_worker(job, signal.SIGKILL)
 
-    with pytest.raises(ProcessFailedError, match="run again"):
+    with pytest.raises(WorkerLostError, match="run again"):
         run_training_job(job, grace=3.0, on_event=look_and_kill)
     assert ports == []
 

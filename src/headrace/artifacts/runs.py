@@ -19,6 +19,10 @@ from headrace.artifacts.store import Opened
 from headrace.errors import ConfigError
 
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+ATTEMPT_FIELDS = (
+    "flow_run_id", "flow_run_name", "deployment", "attempt", "state", "error", "started", "ended",
+)  # fmt: skip
+"""What a run's file holds of its newest attempt, besides the steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +55,14 @@ class RunRecord:
         config: the pipeline's whole configuration, plain values.
         steps: what each step gave, in the order in which they ended. Steps of the run before stay
             until they are replaced, so that a killed run does not turn them into garbage.
+        flow_run_id: Prefect's id of the newest flow run under this name; "" where it had none.
+        flow_run_name: Prefect's name of it.
+        deployment: name of the deployment that it was started from; "" for a local run.
+        attempt: 1 for its first try, 2 for its first retry, ...
+        state: Running, Completed, Failed, Crashed or Cancelled; "" while it is not known.
+        error: what failed, in one line; "" where nothing did.
+        started: when its newest attempt began, in seconds since the epoch.
+        ended: when that ended; 0.0 while it runs.
     """
 
     home: Path
@@ -58,6 +70,14 @@ class RunRecord:
     pipeline: str
     config: Mapping[str, Any]
     steps: dict[str, StepRecord] = field(default_factory=dict)
+    flow_run_id: str = ""
+    flow_run_name: str = ""
+    deployment: str = ""
+    attempt: int = 1
+    state: str = ""
+    error: str = ""
+    started: float = 0.0
+    ended: float = 0.0
 
     def __post_init__(self) -> None:
         if not RUN_NAME.fullmatch(self.name):
@@ -82,10 +102,27 @@ class RunRecord:
         )
         self.save()
 
+    def begin(self, *, flow_run_id: str, flow_run_name: str, deployment: str, attempt: int) -> None:
+        """Remember that an attempt begins now."""
+        self.flow_run_id, self.flow_run_name = flow_run_id, flow_run_name
+        self.deployment, self.attempt = deployment, attempt
+        self.state, self.error, self.started, self.ended = "Running", "", time.time(), 0.0
+        self.save()
+
+    def end(self, state: str, error: str = "") -> None:
+        """Remember how the newest attempt ended."""
+        self.state, self.error, self.ended = state, error, time.time()
+        self.save()
+
+    def steps_of_newest(self) -> dict[str, StepRecord]:
+        """The steps that the newest attempt opened, in the order in which they ended."""
+        return {name: step for name, step in self.steps.items() if step.noted >= self.started}
+
     def save(self) -> None:
         """Write the run's file."""
         steps = [{"step": name, **asdict(step)} for name, step in self.steps.items()]
         value = {"name": self.name, "pipeline": self.pipeline, "config": self.config}
+        value |= {name: getattr(self, name) for name in ATTEMPT_FIELDS}
         files.write_json(self.path, value | {"steps": steps})
 
 
@@ -109,6 +146,7 @@ def load_run(home: Path, name: str) -> RunRecord | None:
             pipeline=value["pipeline"],
             config=value["config"],
             steps=steps,
+            **{name: value[name] for name in ATTEMPT_FIELDS if name in value},
         )
     except (TypeError, KeyError):
         return None

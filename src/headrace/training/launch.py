@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import signal
 import sys
 import uuid
 from collections.abc import Callable
@@ -21,6 +22,7 @@ import headrace
 from headrace import errors
 from headrace.artifacts import files
 from headrace.errors import ProcessFailedError, TrainingError, TrainingStoppedError
+from headrace.memory import LossWatch
 from headrace.processes import GRACE_SECONDS, GuardedProcess
 from headrace.training.config import PretrainingConfig
 from headrace.training.protocol import Event, TrainingJob, decode_event
@@ -107,6 +109,8 @@ def run_training_job(
         TrainingStoppedError: it was stopped from outside after saving a checkpoint.
         TrainingError: training cannot go on (a non-finite loss, for example).
         ConfigError: the config cannot work with these inputs.
+        WorkerLostError: a process was killed.
+        OutOfMemoryError: the system killed it for want of memory.
         ProcessFailedError: the processes ended with any other error.
     """
     scratch = job.workdir / "launch"
@@ -114,6 +118,7 @@ def run_training_job(
     scratch.mkdir(parents=True)
     job_file = scratch / "job.json"
     job.write(job_file)
+    losses = LossWatch()
     lines: queue.Queue[str] = queue.Queue()
     last: Event = {"event": "none"}
     with GuardedProcess(
@@ -130,7 +135,7 @@ def run_training_job(
             # Looked at before the wait: what was put in before the end is then all read.
             code = _ended(process) if code is None else code
             last = _take_line(lines, on_event) or last
-    _check_end(last, code, process.tail(30))
+    _check_end(last, code, process.tail(30), losses)
 
 
 def _ended(process: GuardedProcess) -> int | None:
@@ -153,7 +158,7 @@ def _take_line(lines: queue.Queue[str], on_event: Callable[[Event], None]) -> Ev
     return event
 
 
-def _check_end(last: Event, code: int, tail: str) -> None:
+def _check_end(last: Event, code: int, tail: str, losses: LossWatch) -> None:
     """Raise the error that the worker's last event and the exit code call for."""
     kind = last["event"]
     if kind == "finished" and code == 0:
@@ -167,6 +172,11 @@ def _check_end(last: Event, code: int, tail: str) -> None:
         found = getattr(errors, last["kind"], TrainingError)
         raise found(last["message"])
     logger.error("training ended with code %d:\n%s", code, tail)
+    if code == 128 + signal.SIGKILL or "SIGKILL" in tail:
+        raise losses.explain(
+            f"a training process was killed after event {last}, its checkpoints are kept",
+            remedy="lower training.micro_batch_size (and raise gradient_accumulation_steps)",
+        )
     raise ProcessFailedError(
         f"training ended with code {code} after event {last}; its checkpoints are kept: run again "
         f"to resume; its output ends in: {' | '.join(tail.splitlines()[-8:])}"
