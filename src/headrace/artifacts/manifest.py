@@ -15,6 +15,7 @@ from typing import Any
 
 from headrace.artifacts.files import read_json
 from headrace.artifacts.fingerprint import content_digest, stage_key
+from headrace.artifacts.measures import Measure, Size
 from headrace.errors import IncompleteArtifactError, MissingInputError
 
 MANIFEST_NAME = "manifest.json"
@@ -33,6 +34,7 @@ class Stage:
         format: name of what it writes, part of the digest; `docs/formats.md` describes it.
         packages: distributions whose version determines the bytes.
         write: called as `write(config=..., out=Build, **inputs)`.
+        measure: how its work and output are measured, for plans; no part of its identity.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Stage:
     format: str
     packages: tuple[str, ...]
     write: Callable[..., None]
+    measure: Measure = field(default_factory=Measure)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,6 +187,11 @@ class Artifact:
     def num_bytes(self) -> int:
         """Size of all data files in bytes."""
         return sum(entry.bytes for entry in self.manifest.files)
+
+    @property
+    def size(self) -> Size:
+        """Bytes and counts, as plans take them."""
+        return Size(num_bytes=self.num_bytes, counts=self.counts)
 
     def link(self) -> InputLink:
         """How another manifest names this artifact."""

@@ -50,22 +50,43 @@ def _versions() -> dict[str, str]:
     return found
 
 
+def full_seconds(provenance: Mapping[str, Any]) -> float | None:
+    """Seconds of an uninterrupted build of the whole artifact; None where none is known."""
+    if "full_seconds" in provenance:
+        found = provenance["full_seconds"]
+    else:  # written before such builds were told apart
+        found = None if provenance.get("num_resumed_shards") else provenance.get("seconds")
+    return float(found) if isinstance(found, int | float) else None
+
+
 def collect_provenance(
-    *, started: float, num_workers: int, num_resumed: int, input_paths: Mapping[str, str]
+    *,
+    started: float,
+    num_workers: int,
+    num_resumed: int,
+    resumed: bool,
+    scratch_bytes: int,
+    before: Mapping[str, Any],
+    input_paths: Mapping[str, str],
 ) -> dict[str, Any]:
     """The `provenance` part of a manifest.
 
     Args:
         started: seconds since the epoch when the stage's writer was called.
         num_workers: processes that worked on it at once.
-        num_resumed: shards taken from an interrupted run.
+        num_resumed: shards taken from an interrupted run, or left whole by damage.
+        resumed: whether anything was taken over: those shards, or a scratch directory's checkpoint.
+        scratch_bytes: size of the scratch directory at the end.
+        before: provenance of the artifact that was repaired; {} where none was.
         input_paths: where each input lay then; the store is asked first when lineage is walked.
     """
     now = time.time()
+    seconds = round(now - started, 3)
     return {
         "started": _iso(started),
         "finished": _iso(now),
-        "seconds": round(now - started, 3),
+        "seconds": seconds,
+        "full_seconds": full_seconds(before) if resumed else seconds,
         "host": socket.gethostname(),
         "platform": platform.platform(),
         "user": str(os.getuid()),
@@ -74,5 +95,7 @@ def collect_provenance(
         "versions": _versions(),
         "num_workers": num_workers,
         "num_resumed_shards": num_resumed,
+        "resumed": resumed,
+        "scratch_bytes": scratch_bytes,
         "input_paths": dict(input_paths),
     }

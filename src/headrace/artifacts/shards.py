@@ -221,20 +221,34 @@ def _publish(
     return record
 
 
+def load_records(artifact: Path) -> dict[str, ShardRecord | None]:
+    """The record of each shard by its name; None for one that cannot be read."""
+    names = [
+        path.relative_to(artifact / RECORDS).as_posix().removesuffix(".json")
+        for path in files.walk_files(artifact / RECORDS)
+    ]
+    return {name: ShardRecord.load(artifact, name) for name in names}
+
+
+def shards_with(artifact: Path, names: set[str]) -> list[str]:
+    """Shards that hold one of the named files, and those whose record cannot be read."""
+    found = []
+    for shard, record in load_records(artifact).items():
+        held = {entry.name for entry in (*record.files, *record.extras)} if record else set()
+        if record is None or held & names:
+            found.append(shard)
+    return found
+
+
 def forget_shards_with(artifact: Path, names: set[str]) -> list[str]:
     """Remove the record of every shard that holds one of the named files, and those files.
 
     Returns:
         Names of the shards forgotten.
     """
-    forgotten = []
-    for path in files.walk_files(artifact / RECORDS):
-        shard = path.relative_to(artifact / RECORDS).as_posix().removesuffix(".json")
-        record = ShardRecord.load(artifact, shard)
-        held = {entry.name for entry in (*record.files, *record.extras)} if record else set()
-        if record is None or held & names:
-            path.unlink()
-            forgotten.append(shard)
+    forgotten = shards_with(artifact, names)
+    for shard in forgotten:
+        record_path(artifact, shard).unlink()
     for name in names:
         (artifact / name).unlink(missing_ok=True)
     return forgotten
@@ -242,9 +256,7 @@ def forget_shards_with(artifact: Path, names: set[str]) -> list[str]:
 
 def clear_unfinished(artifact: Path) -> None:
     """Remove what an unfinished build left in a directory; files that are not its own stay."""
-    for path in files.walk_files(artifact / RECORDS):
-        shard = path.relative_to(artifact / RECORDS).as_posix().removesuffix(".json")
-        record = ShardRecord.load(artifact, shard)
+    for record in load_records(artifact).values():
         for entry in (*record.files, *record.extras) if record else ():
             (artifact / entry.name).unlink(missing_ok=True)
     for folder in (RECORDS, TEMPORARY, WORK):

@@ -8,12 +8,14 @@ Moving or renaming a file changes nothing downstream; changing one byte changes 
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.artifacts import files
 from headrace.artifacts.build import Build
+from headrace.artifacts.fingerprint import content_digest
 from headrace.artifacts.manifest import Artifact, Stage
 from headrace.artifacts.shards import ShardOutcome
 from headrace.artifacts.store import Opened, Store
@@ -39,11 +41,28 @@ def write_source(*, config: SourceConfig, out: Build) -> None:
     """Write `source.json`; the raw bytes stay where they are."""
 
     def write(directory: Path) -> ShardOutcome:
-        files.write_json(directory / SOURCE_NAME, [list(entry) for entry in config.entries])
+        files.write_atomic(directory / SOURCE_NAME, _content(config))
         return ShardOutcome(rows=len(config.entries))
 
     out.publish("source", write)
-    out.set_counts(num_bytes=sum(size for _, size, _ in config.entries))
+    out.set_counts(num_bytes=_num_bytes(config))
+
+
+def _content(config: SourceConfig) -> bytes:
+    return files.json_bytes([list(entry) for entry in config.entries])
+
+
+def _num_bytes(config: SourceConfig) -> int:
+    return sum(size for _, size, _ in config.entries)
+
+
+def expected_source(config: SourceConfig) -> tuple[str, int, dict[str, int]]:
+    """Digest, bytes and counts that the source's artifact has, or will have."""
+    content = _content(config)
+    entry = (SOURCE_NAME, len(content), hashlib.sha256(content).hexdigest())
+    counts = {"num_bytes": _num_bytes(config), "rows": len(config.entries)}
+    digest = content_digest(format_name=SOURCE.format, files=[entry], counts=counts)
+    return digest, len(content), counts
 
 
 SOURCE = Stage(
@@ -90,6 +109,31 @@ def _hash(store: Store, path: Path) -> list[_Found]:
     return found
 
 
+def _find(store: Store, path: Path) -> list[_Found]:
+    if not path.exists():
+        raise MissingInputError(
+            f"{path}: an input file was expected; there is none: check the path"
+        )
+    with files.explained_os_errors(path):
+        found = _hash(store, path)
+    if not found:
+        raise MissingInputError(f"{path}: the directory holds no file: check the path")
+    return found
+
+
+def _config_of(found: list[_Found]) -> SourceConfig:
+    return SourceConfig(entries=tuple((item.name, item.stamp[0], item.sha256) for item in found))
+
+
+def read_source(store: Store, path: Path) -> SourceConfig:
+    """What a raw input consists of; a file that is unchanged since it was last hashed costs a stat.
+
+    Raises:
+        HeadraceError: as for `open_source`.
+    """
+    return _config_of(_find(store, Path(os.path.abspath(path.expanduser()))))
+
+
 def open_source(store: Store, path: Path) -> Opened:
     """Give the source artifact of a file, or of all files below a directory.
 
@@ -99,16 +143,8 @@ def open_source(store: Store, path: Path) -> Opened:
         StoreError: it may not be read.
     """
     path = Path(os.path.abspath(path.expanduser()))
-    if not path.exists():
-        raise MissingInputError(
-            f"{path}: an input file was expected; there is none: check the path"
-        )
-    with files.explained_os_errors(path):
-        found = _hash(store, path)
-    if not found:
-        raise MissingInputError(f"{path}: the directory holds no file: check the path")
-    entries = tuple((item.name, item.stamp[0], item.sha256) for item in found)
-    opened = store.open_or_build(SOURCE, SourceConfig(entries=entries), {})
+    found = _find(store, path)
+    opened = store.open_or_build(SOURCE, _config_of(found), {})
     location = {"path": str(path), "stamps": {item.name: list(item.stamp) for item in found}}
     if files.read_json(opened.artifact.path / LOCATION_NAME) != location:
         files.write_json(opened.artifact.path / LOCATION_NAME, location)

@@ -153,7 +153,7 @@ class Store:
                 inputs={name: item.digest for name, item in plan.inputs.items()},
                 packages=package_versions(plan.stage.packages),
             )
-        artifact = self._build(plan, lock_fd)
+        artifact = self._build(plan, lock_fd, previous)
         if previous is not None and previous.digest != artifact.digest:
             logger.warning(
                 "%s %s: repaired, but its digest is now %s instead of %s: what follows runs again",
@@ -161,8 +161,10 @@ class Store:
             )  # fmt: skip
         return Opened(artifact=artifact, outcome=outcome, seconds=0.0, reason=reason)
 
-    def _build(self, plan: _Plan, lock_fd: int) -> Artifact:
+    def _build(self, plan: _Plan, lock_fd: int, previous: Manifest | None) -> Artifact:
         started = time.time()
+        # A scratch directory that is not empty may hold the checkpoint that training goes on from.
+        has_scratch = files.tree_bytes(plan.path / WORK) > 0
         plan.path.mkdir(parents=True, exist_ok=True)
         files.write_json(plan.path / BUILDING_NAME, {"stage": plan.stage.name, "key": plan.key})
         build = Build(plan.path, stage_name=plan.stage.name, runtime=self.runtime, lock_fd=lock_fd)
@@ -190,6 +192,9 @@ class Store:
                 started=started,
                 num_workers=self.runtime.num_workers,
                 num_resumed=build.num_resumed,
+                resumed=has_scratch or build.num_resumed > 0,
+                scratch_bytes=files.tree_bytes(plan.path / WORK),
+                before=previous.provenance if previous is not None else {},
                 input_paths={name: str(item.path) for name, item in plan.inputs.items()},
             ),
         )

@@ -61,12 +61,13 @@ def _checked_entries(artifact: Artifact) -> list[FileEntry]:
     return [*manifest.files, *kept]
 
 
-def find_damage(artifact: Artifact, *, full: bool = False) -> list[Damage]:
+def find_damage(artifact: Artifact, *, full: bool = False, remember: bool = True) -> list[Damage]:
     """Every file that is missing or changed.
 
     Args:
         artifact: a finished artifact.
         full: hash each file whatever its stamp says.
+        remember: write the stamps of files that were hashed; a look that changes nothing does not.
     """
     stamps = load_stamps(artifact.path)
     now: dict[str, Stamp] = {}
@@ -78,7 +79,7 @@ def find_damage(artifact: Artifact, *, full: bool = False) -> list[Damage]:
             now[entry.name] = files.stamp_of(artifact.path / entry.name)
         else:
             damages.append(Damage(name=entry.name, problem=problem))
-    if now != stamps:
+    if remember and now != stamps:
         save_stamps(artifact.path, now)
         _renew_records(artifact.path, {damage.name for damage in damages})
     return damages

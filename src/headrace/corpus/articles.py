@@ -18,6 +18,7 @@ from typing import Literal
 from pydantic import Field
 
 from headrace.artifacts import Artifact, Build, Quarantined, ShardJob, ShardOutcome, Stage
+from headrace.artifacts.measures import Measure
 from headrace.config import StageConfig
 from headrace.corpus.pages import Page, quarantine_limit
 from headrace.corpus.site import SITEINFO_NAME, Site, load_site
@@ -233,4 +234,5 @@ ARTICLES = Stage(
     format="headrace.articles/1",
     packages=("wikiextractor", "pyarrow"),
     write=write_articles,
+    measure=Measure(start_seconds=0.8),
 )

@@ -19,6 +19,7 @@ from pathlib import Path
 from pydantic import Field
 
 from headrace.artifacts import Artifact, Build, Quarantined, ShardOutcome, Stage
+from headrace.artifacts.measures import Inputs, Measure
 from headrace.artifacts.sources import source_path
 from headrace.config import StageConfig
 from headrace.corpus.dump import DumpStream
@@ -347,6 +348,15 @@ def quarantine_limit(max_fraction: float, num_records: int) -> float:
     return max(max_fraction, 1 / num_records) if max_fraction > 0 and num_records else max_fraction
 
 
+def _dump_bytes(_config: PagesConfig, inputs: Inputs) -> float:
+    return inputs["source"].counts["num_bytes"]
+
+
 PAGES = Stage(
-    name="pages", version=1, format="headrace.pages/1", packages=("pyarrow",), write=write_pages
+    name="pages",
+    version=1,
+    format="headrace.pages/1",
+    packages=("pyarrow",),
+    write=write_pages,
+    measure=Measure(work=_dump_bytes, volume=_dump_bytes, start_seconds=0.4),
 )

@@ -25,6 +25,7 @@ import sentencex
 from pydantic import Field
 
 from headrace.artifacts import Artifact, Build, ShardJob, ShardOutcome, Stage
+from headrace.artifacts.measures import Measure
 from headrace.config import StageConfig
 from headrace.corpus.site import SITEINFO_NAME, load_site
 from headrace.corpus.tables import DOCUMENTS_SCHEMA, iter_rows, write_rows
@@ -182,4 +183,5 @@ SENTENCES = Stage(
     format="headrace.sentences/1",
     packages=("sentencex", "pyarrow"),
     write=write_sentences,
+    measure=Measure(start_seconds=0.5),
 )

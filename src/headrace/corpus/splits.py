@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from pydantic import Field, field_validator
 
 from headrace.artifacts import Artifact, Build, ShardJob, ShardOutcome, Stage
+from headrace.artifacts.measures import Measure
 from headrace.config import StageConfig
 from headrace.corpus.site import SITEINFO_NAME, load_site
 from headrace.corpus.tables import DOCUMENTS_SCHEMA, write_table
@@ -235,4 +236,5 @@ SPLITS = Stage(
     format="headrace.splits/1",
     packages=("pyarrow",),
     write=write_splits,
+    measure=Measure(start_seconds=0.5),
 )

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, closing
@@ -29,6 +29,7 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from headrace.artifacts import Artifact, Build, ShardOutcome, ShardRecord, Stage
+from headrace.artifacts.measures import Inputs, Measure
 from headrace.config import StageConfig
 from headrace.encoding import arrow_dataset
 from headrace.encoding.engines import Engine, HuggingFaceEngine, Vocabulary
@@ -245,7 +246,9 @@ def write_blocks(
                 record = packer.publish(shard, tokens, records[-1].carry if shard.number else [])
             records.append(record)
             num_tokens += record.counts[f"num_tokens_{shard.split}"]
-            out.progress(num_tokens, None, "tokens", f"{len(records)} of {len(shards)} shards")
+            detail = f"{len(records)} of {len(shards)} shards"
+            share = len(records) / len(shards)
+            out.progress(num_tokens, None, "tokens", detail, share=share)
     _check_train(shards, records, config.seq_len)
     _finish(shards, records, config.seq_len, vocabulary, out)
 
@@ -297,10 +300,28 @@ def _finish(
     out.write_index(arrow_dataset.DATASET_DICT_NAME, arrow_dataset.dataset_dict(present))
 
 
+def _split_bytes(_config: BlocksConfig, inputs: Inputs) -> float:
+    return inputs["splits"].num_bytes
+
+
+def _known_counts(
+    config: BlocksConfig, inputs: Inputs, scaled: Mapping[str, float]
+) -> dict[str, float]:
+    num_tokens = sum(scaled.get(f"num_tokens_{split}", 0.0) for split in SPLIT_NAMES)
+    return {
+        "rows": num_tokens // config.seq_len,
+        "seq_len": config.seq_len,
+        "vocab_size": inputs["tokenizer"].counts["vocab_size"],
+    }
+
+
 BLOCKS = Stage(
     name="blocks",
     version=1,
     format="headrace.blocks/1",
     packages=("tokenizers", "pyarrow"),
     write=write_blocks,
+    measure=Measure(
+        work=_split_bytes, volume=_split_bytes, counts=_known_counts, start_seconds=0.5
+    ),
 )

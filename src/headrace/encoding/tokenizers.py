@@ -20,6 +20,7 @@ from pydantic import Field, model_validator
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from headrace.artifacts import Artifact, Build, ShardOutcome, Stage
+from headrace.artifacts.measures import Inputs, Measure
 from headrace.artifacts.sources import source_path
 from headrace.config import StageConfig
 from headrace.errors import ConfigError, CorruptInputError
@@ -296,12 +297,27 @@ def write_given_tokenizer(*, source: Artifact, config: GivenTokenizerConfig, out
     _publish(tokenizer, roles, limit, out)
 
 
+def _vocab_size(config: TrainedTokenizerConfig, _inputs: Inputs) -> float:
+    return config.vocab_size
+
+
+def _trained_counts(
+    config: TrainedTokenizerConfig, _inputs: Inputs, _scaled: Mapping[str, float]
+) -> dict[str, float]:
+    return {"rows": config.vocab_size, "vocab_size": config.vocab_size}
+
+
+def _source_bytes(_config: GivenTokenizerConfig, inputs: Inputs) -> float:
+    return inputs["source"].counts["num_bytes"]
+
+
 TRAINED_TOKENIZER = Stage(
     name="tokenizer",
     version=1,
     format="headrace.tokenizer/1",
     packages=("tokenizers",),
     write=write_trained_tokenizer,
+    measure=Measure(volume=_vocab_size, counts=_trained_counts, start_seconds=0.2),
 )
 GIVEN_TOKENIZER = Stage(
     name="tokenizer",
@@ -309,4 +325,5 @@ GIVEN_TOKENIZER = Stage(
     format="headrace.tokenizer/1",
     packages=("tokenizers",),
     write=write_given_tokenizer,
+    measure=Measure(work=_source_bytes, volume=_source_bytes),
 )

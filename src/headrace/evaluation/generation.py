@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from headrace.artifacts import Artifact, Build, ShardOutcome, Stage
+from headrace.artifacts.measures import Inputs, Measure
 from headrace.config import StageConfig
 from headrace.errors import ConfigError
 
@@ -150,10 +152,29 @@ def _write(directory: Path, samples: list[dict[str, str]]) -> ShardOutcome:
     return ShardOutcome(rows=len(samples))
 
 
+# A pass over a single token costs a small model what the weights' bytes do not explain.
+_TOKEN_OVERHEAD_BYTES = 20_000_000
+
+
+def _num_tokens(config: SamplesConfig, _inputs: Inputs) -> float:
+    return 2.0 * len(config.prompts) * config.max_new_tokens
+
+
+def _work(config: SamplesConfig, inputs: Inputs) -> float:
+    return _num_tokens(config, inputs) * (inputs["model"].num_bytes + _TOKEN_OVERHEAD_BYTES)
+
+
+def _known_counts(
+    config: SamplesConfig, _inputs: Inputs, _scaled: Mapping[str, float]
+) -> dict[str, float]:
+    return {"rows": len(config.prompts)}
+
+
 SAMPLES = Stage(
     name="samples",
     version=1,
     format="headrace.samples/1",
     packages=("torch", "transformers", "tokenizers"),
     write=write_samples,
+    measure=Measure(work=_work, volume=_num_tokens, counts=_known_counts),
 )

@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,6 +25,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from headrace.artifacts import Artifact, Build, ShardOutcome, Stage, files
+from headrace.artifacts.measures import Inputs, Measure, one
 from headrace.config import StageConfig
 from headrace.encoding.batches import BlockReader
 from headrace.errors import ConfigError, MissingInputError
@@ -261,10 +262,31 @@ def _write(directory: Path, report: dict[str, Any]) -> ShardOutcome:
     return ShardOutcome(rows=int(report["num_tokens"]))
 
 
+def _held_out_tokens(inputs: Inputs) -> float:
+    counts = inputs["blocks"].counts
+    return sum(counts.get(f"num_tokens_{name}", 0.0) for name in HELD_OUT)
+
+
+def _work(_config: EvaluationConfig, inputs: Inputs) -> float:
+    return _held_out_tokens(inputs) * inputs["model"].num_bytes
+
+
+def _known_counts(
+    _config: EvaluationConfig, inputs: Inputs, _scaled: Mapping[str, float]
+) -> dict[str, float]:
+    seq_len = inputs["blocks"].counts["seq_len"]
+    return {"rows": _held_out_tokens(inputs) * (seq_len - 1) / seq_len}
+
+
+def _backend(config: EvaluationConfig) -> str:
+    return config.backend
+
+
 EVALUATION = Stage(
     name="evaluation",
     version=1,
     format="headrace.evaluation/1",
     packages=("torch", "transformers"),
     write=write_evaluation,
+    measure=Measure(work=_work, volume=one, counts=_known_counts, kind=_backend, start_seconds=3.5),
 )

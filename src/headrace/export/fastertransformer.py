@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +26,7 @@ import numpy as np
 from pydantic import Field
 
 from headrace.artifacts import Artifact, Build, ShardJob, ShardOutcome, Stage
+from headrace.artifacts.measures import Inputs, Measure
 from headrace.artifacts.sources import data_directory
 from headrace.config import StageConfig
 from headrace.errors import ConfigError, ConversionError, StoreError
@@ -271,10 +273,22 @@ class _TensorWriter:
         self.num_files += 1
 
 
+def _volume(config: FtExportConfig, inputs: Inputs) -> float:
+    return inputs["model"].num_bytes * STORED_TYPES[config.dtype].itemsize
+
+
+def _known_counts(
+    _config: FtExportConfig, _inputs: Inputs, _scaled: Mapping[str, float]
+) -> dict[str, None]:
+    # Files a layer: their number does not follow from the model's bytes.
+    return dict.fromkeys(("rows", "num_layers", "num_weight_files", "weight_files"))
+
+
 FT_EXPORT = Stage(
     name="ft_export",
     version=1,
     format="headrace.ft_export/1",
     packages=(),
     write=write_ft_export,
+    measure=Measure(volume=_volume, counts=_known_counts, start_seconds=0.4),
 )

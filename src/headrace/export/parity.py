@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ import numpy as np
 from pydantic import Field
 
 from headrace.artifacts import Artifact, Build, ShardOutcome, Stage
+from headrace.artifacts.measures import Inputs, Measure, one
 from headrace.artifacts.sources import data_directory
 from headrace.config import StageConfig
 from headrace.errors import MissingInputError, ParityError
@@ -317,10 +318,25 @@ def _fixed_torch_threads() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def _num_rows(config: ParityConfig) -> int:
+    return config.num_prompts + config.num_random_prompts
+
+
+def _work(config: ParityConfig, inputs: Inputs) -> float:
+    return _num_rows(config) * config.seq_len * inputs["model"].num_bytes
+
+
+def _known_counts(
+    config: ParityConfig, _inputs: Inputs, _scaled: Mapping[str, float]
+) -> dict[str, float]:
+    return {"rows": _num_rows(config)}
+
+
 PARITY = Stage(
     name="parity",
     version=1,
     format="headrace.parity/1",
     packages=("torch", "transformers"),
     write=write_parity,
+    measure=Measure(work=_work, volume=one, counts=_known_counts, start_seconds=0.1),
 )

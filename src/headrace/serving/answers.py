@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import numpy as np
 from pydantic import Field
 
 from headrace.artifacts import Artifact, Build, ShardOutcome, Stage
+from headrace.artifacts.measures import Inputs, Measure
 from headrace.artifacts.sources import data_directory
 from headrace.config import StageConfig
 from headrace.errors import ConfigError, ServingError
@@ -225,10 +227,30 @@ def _with_texts(
     return values
 
 
+# A pass over a single token costs a small model what the weights' bytes do not explain.
+_TOKEN_OVERHEAD_BYTES = 20_000_000
+
+
+def _num_tokens(config: AnswersConfig, _inputs: Inputs) -> float:
+    return config.num_prompts * (config.prompt_tokens + config.num_tokens)
+
+
+def _work(config: AnswersConfig, inputs: Inputs) -> float:
+    num_asked = config.num_prompts * config.num_tokens
+    return num_asked * (inputs["model"].num_bytes + _TOKEN_OVERHEAD_BYTES)
+
+
+def _known_counts(
+    config: AnswersConfig, _inputs: Inputs, _scaled: Mapping[str, float]
+) -> dict[str, float]:
+    return {"rows": config.num_prompts}
+
+
 ANSWERS = Stage(
     name="answers",
     version=1,
     format="headrace.answers/1",
     packages=("torch", "transformers"),
     write=write_answers,
+    measure=Measure(work=_work, volume=_num_tokens, counts=_known_counts, start_seconds=5.0),
 )
