@@ -8,6 +8,7 @@ means, SIGKILL included.
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import fcntl
 import logging
 import os
@@ -115,8 +116,13 @@ class GuardedProcess:
             os.close(owner_read)
             os.close(status_write)
         assert self._guardian.stdout is not None
+        # In a copy of our context: its lines belong to the run and stage that started the program.
+        context = contextvars.copy_context()
         self._reader = threading.Thread(
-            target=self._read, args=(self._guardian.stdout,), name=f"{name}-output", daemon=True
+            target=context.run,
+            args=(self._read, self._guardian.stdout),
+            name=f"{name}-output",
+            daemon=True,
         )
         self._reader.start()
         try:

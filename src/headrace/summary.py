@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headrace.artifacts import Artifact, Store
-from headrace.artifacts.files import read_json
 from headrace.artifacts.lineage import LineageNode, find_link, raw_inputs, trace
 from headrace.artifacts.runs import StepRecord, load_run
+from headrace.figures import TRITON, Sample, read_figures, read_samples
+from headrace.markdown import visible
 
 SAMPLE_CHARACTERS = 400
 DIGEST_DIGITS = 16
@@ -62,56 +63,20 @@ def stage_table(store: Store, run_name: str, *, since: float = 0.0) -> str:
 def results(store: Store, run_name: str) -> str:
     """Perplexity, a sample, the parity error and Triton's answers of a finished run."""
     found = {name: artifact for name, (_, artifact) in _steps(store, run_name, 0.0).items()}
-    parts = [
-        _evaluation(_document(found, "evaluation", "evaluation.json")),
-        _sample(_document(found, "samples", "samples.json")),
-        _parity(_document(found, "parity", "parity.json")),
-        _answers(_document(found, "answers", "answers.json")),
-    ]
-    return "\n" + "".join(part for part in parts if part)
+    figures = [figure for item in found.values() for figure in read_figures(item)[:1]]
+    samples = [sample for item in found.values() for sample in read_samples(item)[:1]]
+    parts = [f"{item.label:<20} {item.value}, {item.note}\n" for item in figures]
+    parts[1:1] = [_sample(sample) for sample in samples]
+    if all(figure.label != TRITON for figure in figures):
+        parts.append(f"{TRITON:<20} not asked\n")
+    return "\n" + "".join(parts)
 
 
-def _document(found: Mapping[str, Artifact], step: str, name: str) -> Any:
-    return read_json(found[step].path / name) if step in found else None
-
-
-def _evaluation(value: Mapping[str, Any]) -> str:
-    if not value:
-        return ""
-    return (
-        f"held-out perplexity  {value['perplexity']:.2f}, unigram model of the same tokens "
-        f"{value['unigram_perplexity']:.2f}, ratio {value['ratio']:.3f}\n"
-    )
-
-
-def _sample(value: Sequence[Mapping[str, Any]]) -> str:
-    if not value:
-        return ""
-    first = value[0]
-    text = " ".join(first["sampled"].split())[:SAMPLE_CHARACTERS]
+def _sample(sample: Sample) -> str:
+    text = " ".join(visible(sample.sampled).split())[:SAMPLE_CHARACTERS]
     lines = textwrap.wrap(text, width=78) or [""]
-    return f"sample               {first['prompt']!r} ->\n" + textwrap.indent(
+    return f"{'sample':<20} {sample.prompt!r} ->\n" + textwrap.indent(
         "\n".join(lines) + "\n", " " * 21
-    )
-
-
-def _parity(value: Mapping[str, Any]) -> str:
-    if not value:
-        return ""
-    return (
-        f"parity               max logit error {value['max_error']:.3g} "
-        f"(allowed {value['tolerance']:.3g}), drift from fp32 {value['drift_fp32']:.3g}\n"
-    )
-
-
-def _answers(value: Mapping[str, Any]) -> str:
-    if not value:
-        return "Triton               not asked\n"
-    first = value["answers"][0]
-    tokens = " ".join(str(token) for token in first["tokens"][:12])
-    return (
-        f"Triton               {value['num_equal']:,} of {value['num_tokens']:,} greedy tokens "
-        f"over {value['num_prompts']} prompts equal the checkpoint's; the first: {tokens} ...\n"
     )
 
 

@@ -221,7 +221,7 @@ def test_counts_drops_and_progress_are_prefect_artifacts(home: Path) -> None:
     }
     progress = next(artifact for artifact in found if artifact.type == "progress")
     assert progress.data == 100.0
-    assert "rows/s" in (progress.description or "")
+    assert "3 of 3 shards" in (progress.description or "")
 
 
 FAILURES: list[BaseException] = []

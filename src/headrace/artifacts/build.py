@@ -16,8 +16,9 @@ from typing import Any, cast
 
 from headrace.artifacts import files
 from headrace.artifacts.manifest import DROPPED, QUARANTINED, FileEntry
-from headrace.artifacts.runtime import Progress, Runtime
+from headrace.artifacts.runtime import Draw, Progress, Runtime
 from headrace.artifacts.shards import (
+    BUILDING_NAME,
     TEMPORARY,
     WORK,
     ShardJob,
@@ -26,7 +27,8 @@ from headrace.artifacts.shards import (
     load_good_record,
     write_shard,
 )
-from headrace.errors import ProcessFailedError, StoreError, TooManyDropsError
+from headrace.errors import StoreError, TooManyDropsError
+from headrace.memory import LossWatch
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ class Build:
         self.path = path
         self.runtime = runtime
         self.lock_fd = lock_fd
-        self.progress = Progress(stage_name, runtime.on_progress)
+        self.progress = Progress(stage_name, runtime.on_progress, self.counts_so_far)
         self.num_resumed = 0
         self.keeps_workdir = False
         self._stage_name = stage_name
@@ -54,6 +56,7 @@ class Build:
         self._extras: dict[str, FileEntry] = {}
         self._counts: dict[str, int] = {}
         self._max_quarantined_fraction: float | None = None
+        self._losses = LossWatch()
         files.remove_tree(path / TEMPORARY)
 
     @property
@@ -89,7 +92,8 @@ class Build:
         """Write all shards that are not finished, in parallel; returns the records in job order.
 
         Raises:
-            ProcessFailedError: a worker process died.
+            WorkerLostError: a worker process died.
+            OutOfMemoryError: the system ended one for want of memory.
             HeadraceError: what the first failing job raised; the others are not started.
         """
         names = [job.name for job in jobs]
@@ -98,15 +102,27 @@ class Build:
                 f"{self._stage_name}: two shards of one name among {sorted(names)[:9]}"
             )
         missing = [job for job in jobs if self.finished(job.name) is None]
+        self._note_num_shards(len(jobs))
         rows = sum(self._records[name].rows for name in names if name in self._records)
-        self.progress(rows, None, unit, f"{len(jobs) - len(missing)} of {len(jobs)} shards")
+        done = len(jobs) - len(missing)
+        self._tell_shards(rows, unit, done, len(jobs))
         for number, record in enumerate(self._write_all(missing), 1):
             self._records[record.name] = record
             rows += record.rows
-            done = len(jobs) - len(missing) + number
-            total = rows if done == len(jobs) else None
-            self.progress(rows, total, unit, f"{done} of {len(jobs)} shards")
+            self._tell_shards(rows, unit, done + number, len(jobs))
         return [self._records[name] for name in names]
+
+    def _tell_shards(self, rows: int, unit: str, done: int, num_shards: int) -> None:
+        total = rows if done == num_shards else None
+        share = done / num_shards if num_shards else None
+        self.progress(rows, total, unit, f"{done} of {num_shards} shards", share=share)
+
+    def _note_num_shards(self, num_shards: int) -> None:
+        """For a plan made after a kill: how many shards there will be."""
+        path = self.path / BUILDING_NAME
+        begun = files.read_json(path)
+        if isinstance(begun, dict):
+            files.write_json(path, begun | {"num_shards": num_shards})
 
     def _write_all(self, jobs: Sequence[ShardJob]) -> Any:
         num_workers = min(self.runtime.num_workers, len(jobs))
@@ -128,9 +144,9 @@ class Build:
         try:
             return future.result()
         except BrokenProcessPool:
-            raise ProcessFailedError(
-                f"{self._stage_name}: a worker process died (killed, or out of memory); finished "
-                "shards are kept: run again, with fewer workers if memory was short"
+            raise self._losses.explain(
+                f"{self._stage_name}: a worker process is gone, finished shards are kept",
+                remedy="use fewer workers",
             ) from None
         except BaseException:
             for other in pending:
@@ -149,6 +165,11 @@ class Build:
         self._extras[name] = FileEntry(
             name=name, bytes=len(content), sha256=files.sha256_file(path)
         )
+
+    def show_plot(self, name: str, draw: Draw) -> None:
+        """Offer a plot of the work so far; it is drawn when, and if, somebody looks on."""
+        if self.runtime.on_plot is not None:
+            self.runtime.on_plot(name, draw)
 
     def set_counts(self, **counts: int) -> None:
         """Add counts to the manifest; they are part of the digest."""
@@ -181,15 +202,28 @@ class Build:
         Raises:
             TooManyDropsError: more records are in quarantine than the limit allows.
         """
+        total = self._sums()
+        total.setdefault("rows", sum(record.rows for record in self._records.values()))
+        total.update(self._counts)
+        self._check_quarantine(total)
+        return dict(sorted(total.items()))
+
+    def counts_so_far(self) -> dict[str, int]:
+        """Rows, bytes and all counts of the shards that are finished now; {} before the first."""
+        records = self._records.values()
+        if not records:
+            return {}
+        size = sum(entry.bytes for record in records for entry in record.files)
+        rows = sum(record.rows for record in records)
+        return {"rows": rows, "bytes": size} | self._sums()
+
+    def _sums(self) -> dict[str, int]:
         total: dict[str, int] = {}
         for record in self._records.values():
             _add(total, record.counts, "")
             _add(total, record.dropped, DROPPED)
             _add(total, record.quarantined, QUARANTINED)
-        total.setdefault("rows", sum(record.rows for record in self._records.values()))
-        total.update(self._counts)
-        self._check_quarantine(total)
-        return dict(sorted(total.items()))
+        return total
 
     def _check_quarantine(self, counts: Mapping[str, int]) -> None:
         bad = {name: num for name, num in counts.items() if name.startswith(QUARANTINED)}

@@ -68,10 +68,16 @@ def write_atomic(path: Path, content: bytes) -> None:
     fsync_directory(path.parent)
 
 
+def json_bytes(value: object) -> bytes:
+    """`value` as indented JSON with sorted keys, as `write_json` writes it."""
+    text = json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
+    # A path or a quoted excerpt may hold lone surrogates: escaped, they are still valid JSON.
+    return (text + "\n").encode(errors="backslashreplace")
+
+
 def write_json(path: Path, value: object) -> None:
     """Write `value` atomically as indented JSON with sorted keys."""
-    text = json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
-    write_atomic(path, (text + "\n").encode())
+    write_atomic(path, json_bytes(value))
 
 
 def read_json(path: Path) -> Any:
@@ -97,6 +103,11 @@ def move_into(files: Iterable[tuple[Path, Path]]) -> None:
 def walk_files(directory: Path) -> Iterator[Path]:
     """Every regular file below `directory`, sorted by its relative name."""
     yield from sorted(path for path in directory.rglob("*") if path.is_file())
+
+
+def tree_bytes(path: Path) -> int:
+    """Size of all files below `path`; 0 where there is none."""
+    return sum(item.stat().st_size for item in path.rglob("*") if item.is_file())
 
 
 def remove_tree(path: Path) -> None:

@@ -54,7 +54,8 @@ class Logbook:
 
         kept = cut_log(log, step)
         self.evaluated_steps = {record["step"] for record in kept if "valid_loss" in record}
-        self._file = log.open("a", encoding="utf-8")
+        # A line at a time: the log is looked at while training goes on.
+        self._file = log.open("a", buffering=1, encoding="utf-8")
         self._board = SummaryWriter(
             str(tensorboard), purge_step=step + 1 if step else None, flush_secs=30
         )

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from headrace.artifacts import Artifact, Build, ShardOutcome, Stage, files
 from headrace.artifacts.fingerprint import sha256_of
+from headrace.artifacts.measures import Inputs, Measure, Resumption
 from headrace.models.presets import num_parameters
 from headrace.plots import draw_losses
 from headrace.training.config import PretrainingConfig
@@ -27,6 +29,11 @@ __all__ = ["PRETRAINING", "PretrainingConfig", "write_model"]
 SHARD = "model"
 LOG = "training_log.jsonl"
 TENSORBOARD = "tensorboard"
+# In floating-point operations at the speed of two CPU cores (9e10 a second): what a pass costs for
+# each layer whatever its size, and a checkpoint whatever its size and for each parameter.
+PASS_OVERHEAD = 1e9
+SAVE_OVERHEAD = 2e9
+SAVE_PER_PARAMETER = 2600.0
 
 logger = logging.getLogger(__name__)
 
@@ -69,12 +76,18 @@ def _train(job: TrainingJob, out: Build) -> None:
     # An upper bound will do: the vocabulary is not known without opening the tokenizer.
     size = num_parameters(job.config.model, vocab_size=65_536, seq_len=2048)
     out.progress(0, job.config.num_steps, "steps", "starting")
+    out.show_plot("loss", lambda: _draw_log(job.log))
     run_training_job(
         job,
         grace=grace_seconds(size),
         pass_fds=(out.lock_fd,),
         on_event=lambda event: _show(event, job.config.num_steps, out),
     )
+
+
+def _draw_log(log: Path) -> bytes:
+    records = read_log(log)
+    return draw_losses(records) if records else b""
 
 
 def _show(event: Event, num_steps: int, out: Build) -> None:
@@ -119,10 +132,62 @@ def _write_extras(out: Build) -> None:
         out.write_extra("loss.png", draw_losses(read_log(log)))
 
 
+def _parameters(config: PretrainingConfig, inputs: Inputs) -> float:
+    counts = inputs["blocks"].counts
+    return num_parameters(
+        config.model, vocab_size=round(counts["vocab_size"]), seq_len=round(counts["seq_len"])
+    )
+
+
+def _work(config: PretrainingConfig, inputs: Inputs) -> float:
+    """Floating-point operations, and what small steps and checkpoints cost besides, as such."""
+    parameters = _parameters(config, inputs)
+    tokens = config.micro_batch_size * inputs["blocks"].counts["seq_len"]
+    one_pass = 2.0 * parameters * tokens
+    overhead = PASS_OVERHEAD * config.model.size.num_layers
+    num_passes = config.num_steps * config.gradient_accumulation_steps
+    num_looks = config.num_eval_batches * (config.num_steps // config.eval_interval + 1)
+    num_saves = config.num_steps // config.save_interval + 1
+    return (
+        num_passes * (3.0 * one_pass + overhead)
+        + num_looks * (one_pass + overhead / 3.0)
+        + num_saves * (SAVE_OVERHEAD + SAVE_PER_PARAMETER * parameters)
+    )
+
+
+def _known_counts(
+    config: PretrainingConfig, _inputs: Inputs, _scaled: Mapping[str, float]
+) -> dict[str, float]:
+    num_blocks = config.num_steps * config.batch_size
+    return {"rows": 1, "num_steps": config.num_steps, "num_blocks": num_blocks}
+
+
+def _backend(config: PretrainingConfig) -> str:
+    return config.backend
+
+
+def _resumption(scratch: Path, config: PretrainingConfig) -> Resumption | None:
+    """The newest checkpoint that was finished; training itself checks whether it is whole."""
+    steps = [int(path.parent.name.removeprefix("step-"))
+             for path in scratch.glob("checkpoints/step-*/manifest.json")]  # fmt: skip
+    if not steps:
+        return None
+    words = f"goes on from the checkpoint of step {max(steps)} of {config.num_steps}"
+    return Resumption(share=max(steps) / config.num_steps, words=words)
+
+
 PRETRAINING = Stage(
     name="model",
     version=1,
     format="headrace.model/1",
     packages=("torch", "transformers", "safetensors"),
     write=write_model,
+    measure=Measure(
+        work=_work,
+        volume=_parameters,
+        counts=_known_counts,
+        start_seconds=9.0,
+        kind=_backend,
+        resumption=_resumption,
+    ),
 )
