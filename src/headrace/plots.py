@@ -10,6 +10,10 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+LOSS_DPI = (150, 110, 70)
+"""Dots an inch, tried until the picture is small enough."""
+MAX_BYTES = 200_000
+
 
 def _new_axes() -> tuple[Any, Any]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -27,25 +31,54 @@ def _png(figure: Any) -> bytes:
 
 
 def draw_losses(records: list[dict[str, Any]]) -> bytes:
-    """Draw training and validation loss over the steps.
+    """Draw training and validation loss over the steps, and below them the learning rate.
 
     Args:
         records: lines of `training_log.jsonl`.
 
     Returns:
-        A PNG file.
+        A PNG file of at most 200 kB, so that Prefect's UI takes it.
     """
-    figure, axes = _new_axes()
+    for dpi in LOSS_DPI:
+        picture = _png(_loss_figure(records, dpi))
+        if len(picture) <= MAX_BYTES:
+            break
+    return picture
+
+
+def _loss_figure(records: list[dict[str, Any]], dpi: int) -> Any:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rates = _points(records, "learning_rate")
+    figure = Figure(figsize=(7, 5.2 if rates else 4), dpi=dpi, layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(
+        2 if rates else 1, sharex=True, squeeze=False, height_ratios=[3, 1] if rates else [1]
+    )[:, 0]
+    axes = panels[0]
     for key, label, style in (("loss", "train", "-"), ("valid_loss", "valid", "o-")):
-        points = [(record["step"], record[key]) for record in records if key in record]
+        points = _points(records, key)
         if points:
             axes.plot(*zip(*points, strict=True), style, label=label, linewidth=1, markersize=4)
-    axes.set_xlabel("step")
     axes.set_ylabel("loss (nats per token)")
-    axes.grid(alpha=0.3)
     if axes.lines:
-        axes.legend()
-    return _png(figure)
+        axes.legend(frameon=False)
+    if rates:
+        panels[1].plot(*zip(*rates, strict=True), color="tab:green", linewidth=1.2)
+        panels[1].set_ylabel("learning rate")
+        panels[1].set_ylim(bottom=0)
+        panels[1].ticklabel_format(axis="y", scilimits=(-2, 3))
+    for panel in panels:
+        panel.grid(alpha=0.3)
+        panel.spines[["top", "right"]].set_visible(False)
+    panels[-1].set_xlabel("step")
+    figure.align_ylabels(panels)
+    return figure
+
+
+def _points(records: list[dict[str, Any]], key: str) -> list[tuple[int, float]]:
+    return [(record["step"], record[key]) for record in records if key in record]
 
 
 def draw_histogram(bins: Sequence[Sequence[int]], *, what: str, of: str) -> bytes:
