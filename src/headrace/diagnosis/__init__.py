@@ -1,0 +1,1 @@
+"""What is wrong with this machine, home or installation, in words, with the fix."""
