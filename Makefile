@@ -8,7 +8,7 @@ export TORCH_EXTENSIONS_DIR ?= $(HOME_DIR)/cache/torch_extensions
 
 INSTALLED := $(VENV)/.installed
 
-.PHONY: setup demo test test-slow check bench clean
+.PHONY: setup browser demo up test test-slow check bench clean
 
 setup: $(INSTALLED)
 	@$(BIN)/python -m headrace.serving.installation --home "$(HOME_DIR)"
@@ -20,6 +20,15 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
 	touch $@
 
+# The tests of Prefect's UI drive a real browser; Debian's package, where no other is there.
+browser:
+	@command -v chromium || command -v chromium-browser || command -v google-chrome \
+	  || (apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium) \
+	  || echo "no browser: tests of the UI are skipped (in CI they fail); install Chromium by hand"
+
+up: setup
+	$(BIN)/headrace up --home "$(HOME_DIR)"
+
 demo: setup
 	$(BIN)/headrace run pretrain_wikipedia --home "$(HOME_DIR)" --config deployments/parameters/pretrain_wikipedia.demo.yaml
 
@@ -29,10 +38,10 @@ check: $(INSTALLED)
 	$(BIN)/mypy --strict src tasks
 	$(BIN)/python -m pytest -q tests/test_layering.py
 
-test: setup
+test: setup browser
 	HEADRACE_TEST_HOME="$(HOME_DIR)" $(BIN)/python -m pytest -q -m "not slow and not gpu"
 
-test-slow: setup
+test-slow: setup browser
 	HEADRACE_TEST_HOME="$(HOME_DIR)" $(BIN)/python -m pytest -q -m "slow and not gpu"
 
 bench: setup

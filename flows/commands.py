@@ -1,6 +1,8 @@
 """The `headrace` command.
 
     headrace run PIPELINE [--config FILE] [--set KEY=VALUE ...]    run a pipeline under Prefect
+    headrace plan PIPELINE [...] | status | retry RUN | report     before, during and after a run
+    headrace up | doctor                                           server, UI, workers, Triton
     headrace ls | show ARTIFACT | verify [ARTIFACT] | gc           look after the artifacts
     headrace STAGE INPUT ... OUT [--set KEY=VALUE ...]             one stage alone, without Prefect
 
@@ -15,13 +17,12 @@ import json
 import logging
 import os
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from flows import stage_commands
-from flows.pipelines import PIPELINES, Pipeline, PretrainWikipediaConfig
+from flows import cockpit, diagnosis, planning, reporting, retrying, stage_commands, status
+from flows.pipelines import PIPELINES, Pipeline, adapt_serving
 from headrace import __version__, summary
 from headrace.artifacts import Artifact, Runtime, Store, resolve_home
 from headrace.artifacts.files import explained_os_errors
@@ -83,6 +84,12 @@ def build_parser() -> argparse.ArgumentParser:
     gc.add_argument("--unfinished", action="store_true", help="interrupted builds too")
     gc.set_defaults(function=collect_garbage)
 
+    cockpit.add_parser(commands, [common])
+    diagnosis.add_parser(commands, [common])
+    retrying.add_parser(commands, [common], open_store)
+    planning.add_parser(commands, [common, building])
+    reporting.add_parser(commands, [common])
+    status.add_parser(commands, [common])
     stage_commands.add_parsers(commands, [common, building])
     return parser
 
@@ -100,40 +107,14 @@ def open_store(arguments: argparse.Namespace) -> Store:
 
 def run_pipeline(arguments: argparse.Namespace) -> int:
     """Run a pipeline's flow in this process; prints the table of stages and the results."""
-    from flows.running import run_flow
+    from flows.running import run_and_tell
 
     pipeline: Pipeline = PIPELINES[arguments.pipeline]
     config = pipeline.load(arguments.config, arguments.settings)
     store = open_store(arguments)
-    config = _adapt_serving(config, store)
-    started = time.time()
-    name = arguments.name or pipeline.name
-    try:
-        run_flow(pipeline, config, store=store, name=name)
-    finally:
-        sys.stdout.write(summary.stage_table(store, name, since=started))
-    sys.stdout.write(summary.results(store, name))
-    sys.stdout.write(f"{pipeline.name}: done in {time.time() - started:.1f} s\n")
+    config = adapt_serving(config, store.runtime.home)
+    run_and_tell(pipeline, config, store=store, name=arguments.name or pipeline.name)
     return 0
-
-
-def _adapt_serving(config: PretrainWikipediaConfig, store: Store) -> PretrainWikipediaConfig:
-    """End at the repository where no Triton exists for the platform; warn where it is missing."""
-    from headrace.serving.installation import find_triton, unsupported_reason
-
-    if not config.serve:
-        return config
-    reason = unsupported_reason()
-    if reason:
-        logger.warning("%s: the pipeline ends at the parity gate and the repository", reason)
-        return config.model_copy(update={"serve": False})
-    if find_triton(store.runtime.home) is None:
-        logger.warning(
-            "no Triton server is unpacked in %s: the last stage will need one; `make setup` gets "
-            "it, --set serve=false does without",
-            store.runtime.home,
-        )
-    return config
 
 
 def list_artifacts(arguments: argparse.Namespace) -> int:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from flows.configuration import load_config
+from headrace.config import parse_config
 from headrace.corpus.articles import ArticlesConfig
 from headrace.corpus.pages import PagesConfig
 from headrace.corpus.sentences import SentencesConfig
@@ -23,6 +26,8 @@ from headrace.export.parity import ParityConfig
 from headrace.export.triton_repository import TritonRepositoryConfig
 from headrace.serving.answers import AnswersConfig
 from headrace.training.config import PretrainingConfig
+
+logger = logging.getLogger("headrace")
 
 
 class PretrainWikipediaConfig(BaseModel):
@@ -77,7 +82,14 @@ class Pipeline:
             ConfigError: a setting is wrong.
             MissingInputError: the file with settings or a raw input is not there.
         """
-        config = load_config(self.config, path, settings)
+        return self._with_inputs(load_config(self.config, path, settings))
+
+    def check(self, values: Mapping[str, Any], *, source: str) -> PretrainWikipediaConfig:
+        """The checked settings from plain values, such as a run's record holds; see `load`."""
+        return self._with_inputs(parse_config(self.config, values, source=source))
+
+    @staticmethod
+    def _with_inputs(config: PretrainWikipediaConfig) -> PretrainWikipediaConfig:
         for raw in config.raw_inputs():
             if not Path(raw).expanduser().exists():
                 raise MissingInputError(
@@ -95,3 +107,22 @@ PIPELINES = {
         config=PretrainWikipediaConfig,
     )
 }
+
+
+def adapt_serving(config: PretrainWikipediaConfig, home: Path) -> PretrainWikipediaConfig:
+    """End at the repository where no Triton exists for the platform; warn where it is missing."""
+    from headrace.serving.installation import find_triton, unsupported_reason
+
+    if not config.serve:
+        return config
+    reason = unsupported_reason()
+    if reason:
+        logger.warning("%s: the pipeline ends at the parity gate and the repository", reason)
+        return config.model_copy(update={"serve": False})
+    if find_triton(home) is None:
+        logger.warning(
+            "no Triton server is unpacked in %s: the last stage will need one; `make setup` gets "
+            "it, --set serve=false does without",
+            home,
+        )
+    return config

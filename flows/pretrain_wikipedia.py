@@ -14,10 +14,11 @@ from typing import Any
 from prefect import flow
 
 from flows.pipelines import PretrainWikipediaConfig
-from tasks import corpus, encoding, export, serving, training
+from tasks import corpus, encoding, export, serving, training, watching
+from tasks.runs import PIPELINE_FLOW
 
 
-@flow(name="pretrain_wikipedia", persist_result=False)
+@flow(name="pretrain_wikipedia", **PIPELINE_FLOW)
 def pretrain_wikipedia(config: PretrainWikipediaConfig) -> None:
     """Train a language model on a Wikipedia dump, prove its export and ask it through Triton."""
     dump = corpus.source(config.dump)
@@ -37,6 +38,7 @@ def pretrain_wikipedia(config: PretrainWikipediaConfig) -> None:
     repository = export.triton_repository(ft_export, parity, config.repository)
     if config.serve:
         serving.answers(repository, model, blocks, config.answers)
+    watching.drain()
 
 
 def choose_tokenizer(splits: Any, config: PretrainWikipediaConfig) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from flows.dead_runs import close_dead_runs, owner_tag
+from flows.dead_runs import close_dead_runs
 from flows.embedded_server import prefect_api
+from headrace import summary
 from headrace.artifacts import Store
+from headrace.artifacts.owners import Owner
 from headrace.artifacts.runs import RunRecord, load_run
 from headrace.artifacts.runtime import HOME_VARIABLE, RUN_VARIABLE, WORKERS_VARIABLE
 
@@ -26,10 +29,26 @@ FLUSH_SECONDS = 10.0
 logger = logging.getLogger("headrace.runs")
 
 
-def run_flow(pipeline: Pipeline, config: BaseModel, *, store: Store, name: str) -> Any:
-    """Run a pipeline under a name; returns what its flow returns.
+def run_flow(
+    pipeline: Pipeline,
+    config: BaseModel,
+    *,
+    store: Store,
+    name: str,
+    flow_run_id: str | None = None,
+) -> None:
+    """Run a pipeline under a name.
+
+    Args:
+        pipeline: which one.
+        config: its settings.
+        store: where its artifacts are.
+        name: what the run is kept under.
+        flow_run_id: an earlier flow run of which this is to be the next attempt; a new one if
+            the server does not know it.
 
     Raises:
+        ConfigError: that earlier run is not over.
         HeadraceError: what the failing stage raised; finished stages are hits the next time.
     """
     home = store.runtime.home
@@ -41,17 +60,60 @@ def run_flow(pipeline: Pipeline, config: BaseModel, *, store: Store, name: str) 
         RUN_VARIABLE: name,
         WORKERS_VARIABLE: str(store.runtime.num_workers),
     }
-    with _environment(environment), store.reading(), prefect_api(home), owner_tag(home) as tag:
+    with _environment(environment), store.reading(), prefect_api(home), Owner(home) as owner:
         import prefect
+        from prefect.flow_engine import run_flow as prefect_run_flow
 
         flow = getattr(importlib.import_module(pipeline.module), pipeline.function)
-        _quiet_prefect()
+        quiet_prefect()
         close_dead_runs(home)
         try:
-            with prefect.tags(tag):
-                return flow(config)
+            earlier = _retried(flow_run_id, owner.tag)
+            with prefect.tags(owner.tag):
+                if earlier is None:
+                    flow(config)
+                else:
+                    prefect_run_flow(flow, flow_run=earlier, parameters={"config": config})
         finally:
-            flush_to_prefect(tag)
+            flush_to_prefect(owner.tag)
+
+
+def run_and_tell(
+    pipeline: Pipeline,
+    config: BaseModel,
+    *,
+    store: Store,
+    name: str,
+    flow_run_id: str | None = None,
+) -> None:
+    """Run a pipeline (see `run_flow`) and print its table of stages and its results."""
+    started = time.time()
+    try:
+        run_flow(pipeline, config, store=store, name=name, flow_run_id=flow_run_id)
+    finally:
+        sys.stdout.write(summary.stage_table(store, name, since=started))
+    sys.stdout.write(summary.results(store, name))
+    sys.stdout.write(f"{pipeline.name}: done in {time.time() - started:.1f} s\n")
+
+
+def _retried(flow_run_id: str | None, tag: str) -> Any:
+    """An earlier flow run, scheduled for its next attempt; None for a new one."""
+    if flow_run_id is None:
+        return None
+    from prefect.client.orchestration import get_client
+    from prefect.states import AwaitingRetry
+
+    from flows.retrying import check_terminal, find_flow_run
+
+    run = find_flow_run(flow_run_id)
+    if run is None or run.deployment_id is not None:
+        return None
+    check_terminal(run)
+    state: Any = AwaitingRetry(message="retried with `headrace retry`")
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(run.id, tags={*run.tags, tag})
+        client.set_flow_run_state(run.id, state, force=True)
+        return client.read_flow_run(run.id)
 
 
 @contextmanager
@@ -75,11 +137,12 @@ class _WithoutTracebacks(logging.Filter):
         return record.levelno >= logging.WARNING and record.exc_info is None
 
 
-def _quiet_prefect() -> None:
+def quiet_prefect() -> None:
     """Take Prefect's console handlers away; its logs still reach the server and the UI.
 
-    Prefect sets its logging up when `prefect.main` is imported, so a flow must be imported before.
+    Prefect sets its logging up when `prefect.main` is imported; that must not come later.
     """
+    import prefect.main  # noqa: F401 (sets Prefect's logging up, which this changes)
     from prefect.logging.handlers import PrefectConsoleHandler
 
     handler = logging.StreamHandler()

@@ -4,41 +4,40 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefect import task
-
 from headrace.artifacts import InputLink
 from headrace.corpus.articles import ARTICLES, ArticlesConfig
 from headrace.corpus.pages import PAGES, PagesConfig
 from headrace.corpus.sentences import SENTENCES, SentencesConfig
 from headrace.corpus.splits import SPLITS, SplitsConfig
-from tasks.stage import STAGE_TASK, run_source, run_stage
+from tasks.planning import stage_task
+from tasks.stage import run_source, run_stage
 
 
-@task(**STAGE_TASK)
+@stage_task
 def source(path: str) -> Any:
     """Take a raw file or directory in by the sha256 of its bytes."""
     return run_source(path)
 
 
-@task(**STAGE_TASK)
+@stage_task
 def pages(source: InputLink, config: PagesConfig) -> Any:
     """Read the pages of a Wikimedia dump."""
     return run_stage(PAGES, config, {"source": source})
 
 
-@task(**STAGE_TASK)
+@stage_task
 def articles(pages: InputLink, config: ArticlesConfig) -> Any:
     """Turn wikitext into the text that a reader sees."""
     return run_stage(ARTICLES, config, {"pages": pages})
 
 
-@task(**STAGE_TASK)
+@stage_task
 def sentences(articles: InputLink, config: SentencesConfig) -> Any:
     """Split paragraphs into sentences, one a line."""
     return run_stage(SENTENCES, config, {"articles": articles})
 
 
-@task(**STAGE_TASK)
+@stage_task
 def splits(sentences: InputLink, config: SplitsConfig) -> Any:
     """Deal the documents out to train, valid and test."""
     return run_stage(SPLITS, config, {"sentences": sentences})

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefect import task
-
 from headrace.artifacts import InputLink
 from headrace.export.fastertransformer import FT_EXPORT, FtExportConfig
 from headrace.export.parity import PARITY, ParityConfig
 from headrace.export.triton_repository import TRITON_REPOSITORY, TritonRepositoryConfig
-from tasks.stage import STAGE_TASK, run_stage
+from tasks.planning import stage_task
+from tasks.stage import run_stage
 
 
-@task(**STAGE_TASK)
+@stage_task
 def ft_export(model: InputLink, config: FtExportConfig) -> Any:
     """Write the FasterTransformer directory of a model."""
     return run_stage(FT_EXPORT, config, {"model": model})
 
 
-@task(**STAGE_TASK)
+@stage_task
 def parity(model: InputLink, ft_export: InputLink, blocks: InputLink, config: ParityConfig) -> Any:
     """Prove the export: logits from its files alone against the model's."""
     inputs = {"model": model, "ft_export": ft_export, "blocks": blocks}
     return run_stage(PARITY, config, inputs)
 
 
-@task(**STAGE_TASK)
+@stage_task
 def triton_repository(
     ft_export: InputLink, parity: InputLink, config: TritonRepositoryConfig
 ) -> Any:

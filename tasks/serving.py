@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefect import task
-
 from headrace.artifacts import InputLink
 from headrace.serving.answers import ANSWERS, AnswersConfig
-from tasks.stage import STAGE_TASK, run_stage
+from tasks.planning import stage_task
+from tasks.stage import run_stage
 
 
-@task(**STAGE_TASK)
+@stage_task
 def answers(
     repository: InputLink, model: InputLink, blocks: InputLink, config: AnswersConfig
 ) -> Any:

@@ -30,6 +30,8 @@ AREAS = {
     "evaluation": {"encoding", "training", "models"},
     "export": {"encoding", "evaluation"},
     "serving": {"encoding", "export", "evaluation"},
+    "reports": set(),
+    "diagnosis": {"corpus", "serving"},
 }
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
@@ -144,9 +146,10 @@ def body_lines(function: ast.FunctionDef) -> int:
 
 
 def test_tasks_are_thin() -> None:
-    thick = []
+    thick, num_seen = [], 0
     for path in python_files("tasks"):
-        for function in decorated(path, "task"):
+        for function in decorated(path, "stage_task"):
+            num_seen += 1
             branching = [
                 node for node in ast.walk(function)
                 if isinstance(node, ast.For | ast.While | ast.If | ast.With | ast.Try)
@@ -154,6 +157,7 @@ def test_tasks_are_thin() -> None:
             if branching or body_lines(function) > MAX_TASK_LINES:
                 thick.append(f"{path.name}:{function.name}")
     assert thick == []
+    assert num_seen >= 14
 
 
 def test_flows_read_as_a_table_of_contents() -> None:

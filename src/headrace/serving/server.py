@@ -41,6 +41,8 @@ class TritonServer:
         models: directory of a model repository: one folder a model.
         log_path: the server's log, appended to.
         ready_seconds: how long loading may take.
+        ports: HTTP, gRPC and metrics port; free ones by default.
+        allow_empty: start with no model too; it then only tells that it is ready.
 
     Attributes:
         client: asks it over gRPC.
@@ -59,20 +61,24 @@ class TritonServer:
         *,
         log_path: Path | None = None,
         ready_seconds: float = READY_SECONDS,
+        ports: tuple[int, int, int] | None = None,
+        allow_empty: bool = False,
     ) -> None:
         self._installation = installation
         self._models = models
         self._log_path = log_path
         self._ready_seconds = ready_seconds
+        self._ports = ports
+        self._allow_empty = allow_empty
         self._process: GuardedProcess | None = None
 
     def __enter__(self) -> Self:
         names = sorted(path.name for path in self._models.iterdir() if path.is_dir())
-        if not names:
+        if not names and not self._allow_empty:
             raise ServingError(
                 f"{self._models}: a model repository was expected; it holds no model"
             )
-        for number in range(NUM_PORT_TRIES):
+        for number in range(NUM_PORT_TRIES if self._ports is None else 1):
             self._start()
             try:
                 self._wait_until_ready(names)
@@ -80,7 +86,8 @@ class TritonServer:
             except ServingError:
                 tail = self._tail()
                 self.stop()
-                if _PORT_IN_USE not in tail.lower() or number == NUM_PORT_TRIES - 1:
+                others_left = self._ports is None and number < NUM_PORT_TRIES - 1
+                if _PORT_IN_USE not in tail.lower() or not others_left:
                     raise
                 logger.info("another program took one of Triton's ports; trying others")
             except BaseException:
@@ -97,7 +104,7 @@ class TritonServer:
         self.stop()
 
     def _start(self) -> None:
-        http, grpc, metrics = free_ports(3)
+        http, grpc, metrics = self._ports or free_ports(3)
         self.http_url, self.grpc_url = f"127.0.0.1:{http}", f"127.0.0.1:{grpc}"
         command = [
             str(self._installation.server),
@@ -120,10 +127,13 @@ class TritonServer:
         self.client = TritonClient(self.grpc_url)
 
     def _wait_until_ready(self, names: Sequence[str]) -> None:
-        assert self._process is not None
         start = time.monotonic()
         while time.monotonic() - start < self._ready_seconds:
-            if self._process.poll() is not None:
+            # Another thread may stop it meanwhile.
+            process = self._process
+            if process is None:
+                raise ServingError("Triton was stopped while it was starting")
+            if process.poll() is not None:
                 raise ServingError(f"Triton ended at its start: {self._tail()}")
             states = self.client.model_states()
             failed = {name: why for name, (state, why) in states.items() if state == "UNAVAILABLE"}
@@ -166,6 +176,15 @@ class TritonServer:
                 "files are damaged; run `headrace verify --full`, or remove the installation and "
                 "run `make setup`"
             )
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process; None while it does not run."""
+        return self._process.pid if self._process is not None else None
+
+    def exit_code(self) -> int | None:
+        """How the server ended by itself; None while it runs."""
+        return self._process.poll() if self._process is not None else None
 
     def stop(self) -> None:
         """End the server and everything below it."""
