@@ -39,7 +39,7 @@ check: $(INSTALLED)
 	$(BIN)/python -m pytest -q tests/test_layering.py
 
 test: setup browser
-	HEADRACE_TEST_HOME="$(HOME_DIR)" $(BIN)/python -m pytest -q -m "not slow and not gpu"
+	HEADRACE_TEST_HOME="$(HOME_DIR)" $(BIN)/python -m pytest -q -m "not slow and not gpu" --durations=15
 
 test-slow: setup browser
 	HEADRACE_TEST_HOME="$(HOME_DIR)" $(BIN)/python -m pytest -q -m "slow and not gpu"

@@ -218,7 +218,9 @@ def test_a_failed_run_is_retried_by_the_button(cockpit: RunningCockpit, deployme
 
     with open_page() as page:
         page.goto(f"{cockpit.ui}/runs/flow-run/{run_id}")
-        page.get_by_text("make setup").first.wait_for()
+        page.get_by_text("Failed", exact=True).first.wait_for()
+        page.get_by_text("Task runs").first.wait_for()
+        page.wait_for_timeout(2000)  # for the picture: the log is drawn a little later
         keep_picture(page, "failed")
         page.get_by_role("button", name="Retry").first.click()
         page.get_by_role("dialog").get_by_role("button", name="Retry").click()
@@ -260,6 +262,7 @@ def test_retrying_from_either_command_line(cockpit: RunningCockpit, deployment: 
     assert set(cockpit.task_states(run_id).values()) == {"Cached"}
 
 
+@pytest.mark.slow
 def test_a_local_run_uses_this_server_and_is_retried_in_place(cockpit: RunningCockpit) -> None:
     variables = cockpit.variables()
     command = headrace("run", "pretrain_wikipedia", "--config", str(SHRUNK), "--name", "local")
