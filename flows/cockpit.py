@@ -148,6 +148,7 @@ class Cockpit:
 
         self._home = home = store.runtime.home
         self._ports, self._stop = ports, stop
+        self._told: list[dict[str, Any]] = []
         self.url = f"http://127.0.0.1:{ports.server}/api"
         logs = home / "logs"
         logs.mkdir(parents=True, exist_ok=True)
@@ -286,7 +287,9 @@ class Cockpit:
             for item in self._all()
             if hasattr(item, "url")
         ]
-        files.write_json(self._home / "prefect" / "services.json", rows)
+        if rows != self._told:
+            files.write_json(self._home / "prefect" / "services.json", rows)
+            self._told = rows
         return lost
 
     def _watch_triton(self) -> None:

@@ -21,7 +21,7 @@ from flows.embedded_server import is_healthy
 from headrace.artifacts.files import read_json
 from headrace.artifacts.runs import load_runs
 from headrace.artifacts.store import Store
-from headrace.errors import HeadraceError
+from headrace.errors import HeadraceError, ProcessFailedError
 from headrace.export.triton_repository import KNOWN_ANSWER_NAME, MODELS_FOLDER
 from headrace.processes import GuardedProcess
 from headrace.retries import delay_seconds
@@ -86,7 +86,7 @@ class Service:
         now = time.monotonic()
         if self._process is None:
             if now >= self._next_start:
-                self.start()
+                self._start_again(now)
             return False
         code = self._process.poll()
         if code is None:
@@ -105,6 +105,14 @@ class Service:
             self.name, code, tail[-200:] or "it said nothing", pause, self.log_path,
         )  # fmt: skip
         return True
+
+    def _start_again(self, now: float) -> None:
+        try:
+            self.start()
+        except ProcessFailedError as error:
+            self.num_deaths += 1
+            self._next_start = now + delay_seconds(self.num_deaths)
+            self.state = f"failed: {error}"
 
     def state_while_unwell(self) -> str:
         """What to call a running program that does not answer (yet)."""
