@@ -25,6 +25,8 @@ logger = logging.getLogger("headrace.runs")
 def close_dead_runs(home: Path, *, pools: Collection[str] = ()) -> list[Any]:
     """Set abandoned flow runs (and their task runs) to Crashed; returns those flow runs.
 
+    One that was being cancelled is Cancelled, and not among them.
+
     Needs PREFECT_API_URL; imports Prefect.
 
     Args:
@@ -33,11 +35,10 @@ def close_dead_runs(home: Path, *, pools: Collection[str] = ()) -> list[Any]:
             abandoned too.
     """
     from prefect.client.orchestration import get_client
-    from prefect.states import Crashed
+    from prefect.states import Cancelled, Crashed
 
     from tasks.runs import close_task_runs
 
-    state: Any = Crashed(message=MESSAGE)
     closed = []
     with get_client(sync_client=True) as client:
         for run in _live_runs(client):
@@ -45,9 +46,13 @@ def close_dead_runs(home: Path, *, pools: Collection[str] = ()) -> list[Any]:
             if not unowned and not is_abandoned(home, run.tags):
                 continue
             close_task_runs(client, run.id)
+            # Who asked for its end gets what was asked for.
+            was_cancelled = run.state is not None and run.state.type.value == "CANCELLING"
+            state: Any = Cancelled() if was_cancelled else Crashed(message=MESSAGE)
             client.set_flow_run_state(run.id, state, force=True)
-            logger.info("run %s lost its process: it is closed as Crashed", run.name)
-            closed.append(run)
+            logger.info("run %s lost its process: it is closed as %s", run.name, state.name)
+            if not was_cancelled:
+                closed.append(run)
     _end_records(home, {str(run.id) for run in closed})
     return closed
 

@@ -77,10 +77,12 @@ def _deployment_name(flow_run: Any) -> str:
 
 def _tell_owner(flow_run: Any, owner: Owner | None) -> None:
     """Let the run carry its living owner's tag, and no dead one's."""
-    tags = {tag for tag in flow_run.tags if not tag.startswith(TAG_PREFIX)}
-    tags |= {owner.tag} if owner else set()
-    if tags != set(flow_run.tags):
-        with get_client(sync_client=True) as client:
+    with get_client(sync_client=True) as client:
+        # A hook's copy of the run may be from before it began.
+        known = set(client.read_flow_run(flow_run.id).tags)
+        tags = {tag for tag in known if not tag.startswith(TAG_PREFIX)}
+        tags |= {owner.tag} if owner else set()
+        if tags != known:
             client.update_flow_run(flow_run.id, tags=tags)
 
 

@@ -20,7 +20,7 @@ from headrace.serving.installation import DIRECTORY
 from tests.flows.conftest import ROOT, SAMPLE, SHRUNK, STAGES, Pipeline
 from tests.harness.browser import keep_picture, open_page
 from tests.harness.cockpit import RunningCockpit, wait_for
-from tests.harness.killing import digests, headrace
+from tests.harness.killing import digests, headrace, marked_processes
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -427,3 +427,28 @@ def test_what_was_switched_on_stays_on(finished: Pipeline, tmp_path: Path) -> No
         assert running.stop() == 0
     finally:
         running.kill_leftovers()
+
+
+def test_a_cancelled_run_is_cancelled_and_leaves_nothing(cockpit: RunningCockpit) -> None:
+    changed = cockpit.add_deployment("cancelled", shrunk_config(num_steps=100_001))
+    run_id = cockpit.start_run(changed)
+    wait_for("training", lambda: cockpit.task_states(run_id).get("model") == "Running", 120)
+    state = {"state": {"type": "CANCELLING"}}
+    cockpit.ask(f"/flow_runs/{run_id}/set_state", state)
+    run = cockpit.wait_for_end(run_id, seconds=60)
+    assert run["state_type"] == "CANCELLED"
+    record = wait_for(
+        "the record's end",
+        lambda: (
+            (found := load_run(cockpit.home, "pretrain_wikipedia-cancelled"))
+            and (found if found.ended else None)
+        ),
+        30,
+    )
+    assert record.state == "Cancelled"
+    training = [
+        process.pid
+        for process in marked_processes(cockpit.mark)
+        if "headrace.training" in " ".join(process.cmdline())
+    ]
+    assert training == []
