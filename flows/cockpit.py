@@ -24,11 +24,10 @@ from typing import Any
 from flows.embedded_server import START_SECONDS, running_server, set_prefect_defaults, starting
 from headrace import summary
 from headrace.artifacts import Runtime, Store, files, locks, resolve_home
-from headrace.artifacts.runtime import HOME_VARIABLE
+from headrace.artifacts.runtime import HOME_VARIABLE, REPORTS_URL_VARIABLE
 from headrace.errors import ConfigError, HeadraceError, ServerUnavailableError, StoreError
 
 PROJECT = Path(__file__).resolve().parent.parent
-REPORTS_URL_VARIABLE = "HEADRACE_REPORTS_URL"
 WEBHOOK_VARIABLE = "HEADRACE_FAILURE_WEBHOOK"
 LOOK_SECONDS = 1.0
 RECOVER_SECONDS = 5.0
@@ -176,10 +175,12 @@ class Cockpit:
         )
 
     def _make_environment(self) -> Mapping[str, str]:
+        from flows.registration import PROJECT_VARIABLE
+
         set_prefect_defaults(self._home)
         ours = {
             HOME_VARIABLE: str(self._home),
-            "HEADRACE_PROJECT": str(PROJECT),
+            PROJECT_VARIABLE: str(PROJECT),
             REPORTS_URL_VARIABLE: f"http://127.0.0.1:{self._ports.reports}",
             "PREFECT_API_URL": self.url,
             # Without this the UI's pages call port 4200 whatever the server's own port is.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from headrace.artifacts import Runtime, Store, files, resolve_home
-from headrace.artifacts.runs import RunRecord, load_run, load_runs
+from headrace.artifacts.runs import RunRecord, find_run, load_runs
 from headrace.errors import MissingInputError
 
 
@@ -18,19 +18,24 @@ def add_parser(
 ) -> None:
     """Add the subcommand `report`."""
     parser = commands.add_parser("report", parents=list(parents), help="HTML page on a run")
-    parser.add_argument("run", nargs="?", metavar="RUN", help="its name (default: the newest run)")
+    parser.add_argument(
+        "run",
+        nargs="?",
+        metavar="RUN",
+        help="a run's or a flow run's name, or its id (default: the newest)",
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write it there instead")
     parser.set_defaults(function=report_run)
 
 
-def find_run(home: Path, name: str | None) -> RunRecord:
-    """The named run, or the one that began last.
+def choose_run(home: Path, name: str | None) -> RunRecord:
+    """The run that is meant (see `runs.find_run`), or the one that began last.
 
     Raises:
         MissingInputError: there is no such run.
     """
     if name is not None:
-        record = load_run(home, name)
+        record = find_run(home, name)
         if record is not None:
             return record
     runs = list(load_runs(home))
@@ -47,7 +52,7 @@ def report_run(arguments: argparse.Namespace) -> int:
     from headrace.reports import render_report, report_path, write_report
 
     home = resolve_home(arguments.home)
-    record = find_run(home, arguments.run)
+    record = choose_run(home, arguments.run)
     store = Store(Runtime(home=home))
     if arguments.out is None:
         path = write_report(store, record)

@@ -21,7 +21,7 @@ from flows.dead_runs import close_dead_runs
 from flows.embedded_server import prefect_api, running_server
 from flows.pipelines import PIPELINES
 from headrace.artifacts import Store
-from headrace.artifacts.runs import RunRecord, load_run, load_runs
+from headrace.artifacts.runs import RunRecord, find_run
 from headrace.errors import ConfigError, MissingInputError, ServerUnavailableError
 
 POLL_SECONDS = 1.0
@@ -49,7 +49,7 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser], open_s
 def retry_run(arguments: argparse.Namespace, store: Store) -> int:
     """Find the run and go on with it; returns an exit code."""
     home = store.runtime.home
-    record = find_record(home, arguments.run)
+    record = find_run(home, arguments.run)
     url = os.environ.get("PREFECT_API_URL") or running_server(home)
     if record is not None and record.deployment and not url:
         raise ServerUnavailableError(
@@ -80,26 +80,6 @@ def _record_of(home: Path, run: Any) -> RunRecord:
         name = client.read_flow(run.flow_id).name
     config = run.parameters.get("config", {})
     return RunRecord(home=home, name=name, pipeline=name, config=config, flow_run_id=str(run.id))
-
-
-def find_record(home: Path, text: str) -> RunRecord | None:
-    """The home's record of a run, by its name, its flow run's name, or its id (or the id's start).
-
-    Raises:
-        MissingInputError: several are meant.
-    """
-    exact = load_run(home, text) if "/" not in text else None
-    if exact is not None:
-        return exact
-    found = [
-        record
-        for record in load_runs(home)
-        if record.flow_run_name == text or (len(text) >= 4 and record.flow_run_id.startswith(text))
-    ]
-    if len(found) > 1:
-        names = ", ".join(record.name for record in found)
-        raise MissingInputError(f"'{text}': several runs are meant: {names}: give the whole id")
-    return found[0] if found else None
 
 
 def find_flow_run(text: str) -> Any:

@@ -15,7 +15,7 @@ from headrace.artifacts import Artifact, InputLink, Runtime, Store
 from headrace.artifacts.files import read_json
 from headrace.artifacts.lineage import find_link
 from headrace.artifacts.progress import RunProgress, StepProgress, born_at, load_progress
-from headrace.artifacts.runs import RunRecord, StepRecord, load_run, load_runs
+from headrace.artifacts.runs import RunRecord, StepRecord, find_run, load_runs
 from headrace.errors import MissingInputError
 
 RUNNING, DEAD, PENDING = "Running", "Dead", "Pending"
@@ -141,14 +141,10 @@ class Observer:
         Raises:
             MissingInputError: there is none.
         """
-        record = load_run(self._home, text) if "/" not in text else None
+        record = find_run(self._home, text)
         if record is not None:
             return self._run(record)
-        runs = self.runs()
-        for run in runs:
-            if text in (run.flow_run_name, run.flow_run_id):
-                return run
-        known = ", ".join(run.name for run in runs[:9]) or "none"
+        known = ", ".join(run.name for run in self.runs()[:9]) or "none"
         raise MissingInputError(
             f"'{text}': no run of {self._home} has this name or id (there are: {known})"
         )

@@ -28,7 +28,7 @@ from pydantic import BaseModel
 from headrace.artifacts import resolve_home
 from headrace.artifacts.owners import TAG_PREFIX, Owner
 from headrace.artifacts.runs import RunRecord, load_run, load_runs
-from headrace.artifacts.runtime import RUN_VARIABLE
+from headrace.artifacts.runtime import REPORTS_URL_VARIABLE, RUN_VARIABLE
 from headrace.errors import HeadraceError
 from headrace.reports import write_report
 from tasks import stage, watching
@@ -36,8 +36,6 @@ from tasks.planning import show_plan
 
 LIVE_TYPES = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
 CONFIG_PARAMETER = "config"
-REPORTS_URL_VARIABLE = "HEADRACE_REPORTS_URL"
-"""Where the home's reports are served, if anywhere: `headrace up` sets it."""
 
 logger = logging.getLogger("headrace.runs")
 

@@ -16,7 +16,7 @@ from typing import Any
 from headrace.artifacts import files
 from headrace.artifacts.manifest import InputLink
 from headrace.artifacts.store import Opened
-from headrace.errors import ConfigError
+from headrace.errors import ConfigError, MissingInputError
 
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 ATTEMPT_FIELDS = (
@@ -158,3 +158,23 @@ def load_runs(home: Path) -> Iterator[RunRecord]:
         run = load_run(home, path.stem)
         if run is not None:
             yield run
+
+
+def find_run(home: Path, text: str) -> RunRecord | None:
+    """The record meant by a run's name, its flow run's name, or its id (or the id's start).
+
+    Raises:
+        MissingInputError: several are meant.
+    """
+    exact = load_run(home, text) if "/" not in text else None
+    if exact is not None:
+        return exact
+    found = [
+        record
+        for record in load_runs(home)
+        if record.flow_run_name == text or (len(text) >= 4 and record.flow_run_id.startswith(text))
+    ]
+    if len(found) > 1:
+        names = ", ".join(record.name for record in found)
+        raise MissingInputError(f"'{text}': several runs are meant: {names}: give the whole id")
+    return found[0] if found else None

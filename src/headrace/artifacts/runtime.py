@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 HOME_VARIABLE = "HEADRACE_HOME"
 WORKERS_VARIABLE = "HEADRACE_WORKERS"
 RUN_VARIABLE = "HEADRACE_RUN"
+REPORTS_URL_VARIABLE = "HEADRACE_REPORTS_URL"
+"""Where the home's reports are served, if anywhere: `headrace up` sets it."""
 PROGRESS_SECONDS = 2.0
 
 Draw = Callable[[], bytes]
