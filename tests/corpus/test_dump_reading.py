@@ -10,10 +10,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from dump_building import ENGLISH_DUMP, SITEINFO, dump_xml, page_xml
+import zstandard
+from dump_building import ENGLISH_DUMP, dump_xml, page_xml
 
 from headrace.corpus.dump import DumpStream
-from headrace.corpus.pages import DumpReader, Page, PagesConfig, Rejected
+from headrace.corpus.pages import DumpReader, Page, PagesConfig, Rejected, TemplatePage
 from headrace.errors import ConfigError, CorruptInputError
 
 PAGES = [page_xml(n, f"Title {n}", f"Text {n} ж日\n\nmore") for n in range(1, 6)]
@@ -57,6 +58,8 @@ CONTAINERS = {
     "empty streams": bz2.compress(b"") + multistream(UTF8, 3) + bz2.compress(b""),
     "gzip": gzip.compress(UTF8, mtime=0),
     "members": multimember(UTF8),
+    "zstd": zstandard.compress(UTF8),
+    "zstd frames": zstandard.compress(UTF8[:999]) + zstandard.compress(UTF8[999:]),
     "padded gzip": gzip.compress(UTF8, mtime=0) + bytes(700_000),
     "utf-16 le": b"\xff\xfe" + XML.encode("utf-16-le"),
     "utf-16 be": b"\xfe\xff" + XML.encode("utf-16-be"),
@@ -128,6 +131,9 @@ BAD = {
     "truncated gzip": gzip.compress(UTF8)[:-3],
     "gzip with wrong crc": crc_broken(UTF8),
     "gzip with garbage behind": gzip.compress(UTF8) + b"\0\0tail",
+    "truncated zstd": zstandard.compress(UTF8)[:-9],
+    "zstd with garbage behind": zstandard.compress(UTF8) + b"garbage",
+    "damaged zstd": flipped(zstandard.ZstdCompressor(write_checksum=True).compress(UTF8), 60),
     "zlib without header": zlib.compress(UTF8),
     "xz": b"\xfd7zXZ\x00" + UTF8,
     "7z": b"7z\xbc\xaf\x27\x1c" + UTF8,
@@ -200,9 +206,18 @@ def test_markup_token_of_absurd_size_is_refused_before_it_fills_memory(
 
 REJECTED = {
     "namespace": (page_xml(2, ns=1), "namespace_1", False),
-    "template": (page_xml(2, ns=10), "namespace_10", False),
+    "module": (page_xml(2, ns=828), "namespace_828", False),
     "negative namespace": (page_xml(2, ns=-2), "namespace_-2", False),
-    "namespace by prefix": (page_xml(2, "Vorlage:X", ns=None), "namespace_10", False),
+    "namespace by prefix": (page_xml(2, "Hilfe:X", ns=None), "namespace_12", False),
+    "deleted template": (
+        page_xml(2, "Vorlage:X", ns=10, text_xml='<text deleted="deleted" />'),
+        "deleted_text", False,
+    ),
+    "style sheet": (
+        page_xml(2, "Vorlage:s", ns=10, text_xml="<model>sanitized-css</model><text>.a</text>"),
+        "not_wikitext", False,
+    ),
+    "redirect by local text": (page_xml(2, text="#WEITERLEITUNG [[X]]"), "redirect", False),
     "redirect": (page_xml(2, extra='<redirect title="X" />'), "redirect", False),
     "redirect by text": (page_xml(2, text=" #Redirect [[X]]"), "redirect", False),
     "deleted": (page_xml(2, text_xml='<text deleted="deleted" />'), "deleted_text", False),
@@ -319,6 +334,80 @@ def test_site_describes_the_wiki(tmp_path: Path) -> None:
     path.write_text(XML)
     reader = DumpReader(path, PagesConfig())
     list(reader)
-    assert SITEINFO
     assert reader.site.article_url(5) == "https://xx.example.org/wiki?curid=5"
     assert (reader.site.dbname, reader.site.lang) == ("xxwiki", "de")
+
+
+TEMPLATES = {
+    "plain": (page_xml(2, "Vorlage:Foo bar", "{{{1}}}", ns=10), ("Foo bar", "{{{1}}}", "")),
+    "canonical prefix": (page_xml(2, "Template:Foo", "x", ns=10), ("Foo", "x", "")),
+    "underscores": (page_xml(2, "vorlage:Foo_bar", "x", ns=10), ("Foo bar", "x", "")),
+    "by prefix alone": (page_xml(2, "Vorlage:X:Y", "x", ns=None), ("X:Y", "x", "")),
+    "subpage": (page_xml(2, "Vorlage:A/doc", "x", ns=10), ("A/doc", "x", "")),
+    "redirect": (
+        page_xml(2, "Vorlage:A", "#REDIRECT [[x]]", 10, extra='<redirect title="Vorlage:B c" />'),
+        ("A", "#REDIRECT [[x]]", "B c"),
+    ),
+    "redirect by text": (
+        page_xml(2, "Vorlage:A", "#REDIRECT [[Template:B_c#top|d]]", 10),
+        ("A", "#REDIRECT [[Template:B_c#top|d]]", "B c"),
+    ),
+    "local redirect by text": (
+        page_xml(2, "Vorlage:A", " #weiterleitung: [[:vorlage:B]]", 10, extra="<redirect />"),
+        ("A", " #weiterleitung: [[:vorlage:B]]", "B"),
+    ),
+    "redirect elsewhere": (
+        page_xml(2, "Vorlage:A", "x", 10, extra='<redirect title="Hilfe:B" />'),
+        ("A", "x", "Hilfe:B"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", TEMPLATES)
+def test_templates_are_kept_under_the_name_they_are_called_by(kind: str, tmp_path: Path) -> None:
+    xml, expected = TEMPLATES[kind]
+    path = tmp_path / "dump.xml"
+    path.write_text(dump_xml(page_xml(1), xml, page_xml(3)), encoding="utf-8")
+    _, template, _ = DumpReader(path, PagesConfig())
+    assert isinstance(template, TemplatePage)
+    assert (template.title, template.text, template.redirect) == expected
+
+
+def test_template_namespace_without_a_known_name(tmp_path: Path) -> None:
+    path = tmp_path / "dump.xml"
+    extra = '<redirect title="Modèle:B" />'
+    path.write_text(dump_xml(page_xml(1, "Modèle:A", "x", 10, extra=extra), siteinfo=""))
+    (template,) = DumpReader(path, PagesConfig())
+    assert isinstance(template, TemplatePage)
+    assert (template.title, template.redirect) == ("A", "B")
+
+
+@pytest.mark.parametrize("kind", CONTAINERS)
+def test_reading_goes_on_from_any_page(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "dump"
+    path.write_bytes(CONTAINERS[kind])
+    reader, whole, marks = DumpReader(path, PagesConfig()), [], []
+    for item, _ in reader.read():
+        whole.append(item)
+        marks.append(reader.position)
+    for number, mark in enumerate(marks):
+        again = DumpReader(path, PagesConfig())
+        assert [item for item, _ in again.read(mark)] == whole[number:]
+        # How far before the page decompression may begin differs; the place itself does not.
+        assert again.position.to_list()[:4] == marks[-1].to_list()[:4]
+        assert again.site == reader.site
+
+
+def test_going_on_in_prefixed_xml_and_after_damage(tmp_path: Path) -> None:
+    path = tmp_path / "dump.xml"
+    xml = XML.replace("</", "</m:").replace("xmlns=", "xmlns:m=").replace("<", "<m:")
+    path.write_text(xml.replace("<m:/m:", "</m:"))
+    reader = DumpReader(path, PagesConfig())
+    marks = [reader.position for _ in reader.read()]
+    assert len(list(DumpReader(path, PagesConfig()).read(marks[3]))) == 2
+    path.write_text(path.read_text().replace("</m:mediawiki>", "</m:page>"))
+    with pytest.raises(CorruptInputError, match="byte") as whole:
+        list(DumpReader(path, PagesConfig()))
+    with pytest.raises(CorruptInputError) as rest:
+        list(DumpReader(path, PagesConfig()).read(marks[3]))
+    assert str(whole.value) == str(rest.value), "offsets count from the beginning all the same"

@@ -20,12 +20,14 @@ MAX_DEPTH = 64
 MAX_FIELD_CHARACTERS = 1 << 16
 MAX_TOKEN_BYTES = 64 << 20
 TEXT_BUFFER_BYTES = 1 << 20
+MAX_KNOWN_ELEMENTS = 1000
 
 _NO_ELEMENT = expat.errors.codes[expat.errors.XML_ERROR_NO_ELEMENTS]
 _XML_LANG = "http://www.w3.org/XML/1998/namespace|lang"
 _PAGE = "mediawiki/page"
 _REVISION = "mediawiki/page/revision"
 _TEXT = "mediawiki/page/revision/text"
+_REDIRECT = "mediawiki/page/redirect"
 _SITEINFO = "mediawiki/siteinfo/"
 _NAMESPACE = "mediawiki/siteinfo/namespaces/namespace"
 _PAGE_FIELDS = {
@@ -45,7 +47,9 @@ class RawPage:
 
     Attributes:
         offset: byte offset of `<page>` in the decompressed (UTF-16: re-encoded) stream.
+        redirect: title that the page redirects to; "" where exports before 0.8 do not name it.
         text: wikitext of the last revision in the file; "" when it was longer than allowed.
+        utf8: the same in UTF-8.
         num_text_bytes: length of that text in UTF-8; a lower bound if it was too long to keep.
         is_text_deleted: the revision's text was suppressed (`<text deleted="deleted"/>`).
         problem: why the page cannot be understood, in words; "" if it can.
@@ -57,8 +61,9 @@ class RawPage:
     page_id: str | None = None
     revision_id: str | None = None
     model: str | None = None
-    has_redirect: bool = False
+    redirect: str | None = None
     text: str | None = None
+    utf8: bytes = b""
     num_text_bytes: int = 0
     is_text_too_large: bool = False
     is_text_deleted: bool = False
@@ -88,16 +93,24 @@ class PageParser:
         path: the dump, for messages.
         encoding: overrides the document's own declaration; None lets expat find out.
         max_page_bytes: longest text of a page that is kept, in UTF-8 bytes.
+
+    Attributes:
+        header: what stood before the first page so far.
+        lacks_end: the document ended without `</mediawiki>`.
+        first_page_offset: where the first page begins; None before it is seen.
     """
 
     def __init__(self, path: Path, *, encoding: str | None, max_page_bytes: int) -> None:
         self.header = SiteHeader()
         self.lacks_end = False
+        self.first_page_offset: int | None = None
         self._may_lack_end = False
         self._num_pages = 0
         self._path = path
         self._max_page_bytes = max_page_bytes
         self._num_fed = 0
+        self._num_skipped = 0
+        self._children: dict[tuple[str, str], str] = {}
         self._finished: list[RawPage] = []
         self._paths: list[str] = []
         self._page: RawPage | None = None
@@ -120,6 +133,15 @@ class PageParser:
             CorruptInputError: it is no MediaWiki export, or not well-formed, or hostile.
         """
         return self._parse(chunk, is_final=False)
+
+    def skip_to(self, offset: int) -> None:
+        """Go on at byte `offset` of the document, where a page begins.
+
+        Called where what was fed ends right before the first page.
+        """
+        self.first_page_offset = self._num_fed
+        self._num_skipped = offset - self._num_fed
+        self._num_pages = 1
 
     def close(self, *, may_lack_end: bool) -> list[RawPage]:
         """Tell that the stream is at its end; returns what ended with it.
@@ -152,7 +174,7 @@ class PageParser:
         return finished
 
     def _explain(self, error: expat.ExpatError) -> CorruptInputError:
-        offset = self._parser.ErrorByteIndex
+        offset = self._num_skipped + self._parser.ErrorByteIndex
         reason = expat.ErrorString(error.code)
         if not self._paths and not self._num_pages:
             found = f"it is not XML ({reason})"
@@ -163,7 +185,7 @@ class PageParser:
         return self._error(offset, f"a well-formed MediaWiki XML export was expected; {found}")
 
     def _refuse(self, problem: str) -> NoReturn:
-        raise self._error(self._parser.CurrentByteIndex, problem)
+        raise self._error(self._num_skipped + self._parser.CurrentByteIndex, problem)
 
     def _error(self, offset: int, problem: str) -> CorruptInputError:
         return CorruptInputError(
@@ -178,23 +200,34 @@ class PageParser:
         )
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
-        local = name.rpartition("|")[2]
-        path = f"{self._paths[-1]}/{local}" if self._paths else local
-        if not self._paths:
-            self._start_root(local, attributes)
+        parent = self._paths[-1] if self._paths else ""
+        path = self._children.get((parent, name)) or self._enter(parent, name)
+        if not parent:
+            self._start_root(path, attributes)
         if len(self._paths) >= MAX_DEPTH:
             self._refuse(f"elements nested at most {MAX_DEPTH} deep were expected; there are more")
         if self._captured is not None and self._page is not None:
-            parent = self._paths[-1].rpartition("/")[2]
-            self._page.problem = f"an element <{local}> inside <{parent}>"
+            outer, _, inner = path.rpartition("/")
+            self._page.problem = f"an element <{inner}> inside <{outer.rpartition('/')[2]}>"
         self._paths.append(path)
         if path == _PAGE:
-            self._page = RawPage(offset=self._parser.CurrentByteIndex)
+            offset = self._num_skipped + self._parser.CurrentByteIndex
+            self._page = RawPage(offset=offset)
+            if self.first_page_offset is None:
+                self.first_page_offset = offset
         elif self._page is not None:
             self._start_in_page(path, attributes)
         if path in _CAPTURED:
-            self._namespace_key = attributes.get("key", "")
+            if path == _NAMESPACE:
+                self._namespace_key = attributes.get("key", "")
             self._capture(self._max_page_bytes if path == _TEXT else MAX_FIELD_CHARACTERS)
+
+    def _enter(self, parent: str, name: str) -> str:
+        local = name.rpartition("|")[2]
+        path = f"{parent}/{local}" if parent else local
+        if len(self._children) < MAX_KNOWN_ELEMENTS:
+            self._children[parent, name] = path
+        return path
 
     def _start_root(self, local: str, attributes: dict[str, str]) -> None:
         if local != "mediawiki":
@@ -207,11 +240,12 @@ class PageParser:
     def _start_in_page(self, path: str, attributes: dict[str, str]) -> None:
         assert self._page is not None
         page = self._page
-        if path == f"{_PAGE}/redirect":
-            page.has_redirect = True
+        if path == _REDIRECT:
+            page.redirect = attributes.get("title", "")
         elif path == _REVISION:
             # Of several revisions the last one in the file counts.
             page.revision_id = page.model = page.text = None
+            page.utf8 = b""
             page.num_text_bytes = 0
             page.is_text_too_large = page.is_text_deleted = False
         elif path == _TEXT:
@@ -259,7 +293,7 @@ class PageParser:
             setattr(self._page, name, text.strip())
 
     def _keep_text(self, page: RawPage, text: str, is_whole: bool) -> None:
-        num_bytes = len(text) if text.isascii() else len(text.encode("utf-8"))
-        page.num_text_bytes = num_bytes if is_whole else self._num_captured
-        page.is_text_too_large = not is_whole or num_bytes > self._max_page_bytes
-        page.text = "" if page.is_text_too_large else text
+        utf8 = text.encode("utf-8")
+        page.num_text_bytes = len(utf8) if is_whole else self._num_captured
+        page.is_text_too_large = not is_whole or len(utf8) > self._max_page_bytes
+        page.text, page.utf8 = ("", b"") if page.is_text_too_large else (text, utf8)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 
 from headrace.artifacts import Artifact
 from headrace.errors import CorruptInputError
@@ -20,12 +21,16 @@ class Site:
         dbname: as "enwiki".
         sitename: as "Wikipedia".
         base: URL of the main page.
+        namespaces: number, as text, -> local name ({"6": "ファイル"}), as siteinfo lists them; the
+            main namespace is "0": "".
     """
 
     lang: str
     dbname: str = ""
     sitename: str = ""
     base: str = ""
+    # A dict has no hash; the other fields tell sites apart well enough for one.
+    namespaces: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def to_json(self) -> bytes:
         """The content of `siteinfo.json`."""
@@ -45,6 +50,13 @@ def load_site(artifact: Artifact) -> Site:
     """
     path = artifact.file(SITEINFO_NAME)
     try:
-        return Site(**json.loads(path.read_bytes()))
+        site = Site(**json.loads(path.read_bytes()))
+        names = dict(site.namespaces)
+        is_text = all(isinstance(text, str) for text in (*names, *names.values()))
     except (ValueError, TypeError) as error:
         raise CorruptInputError(f"{path}: a site description was expected; {error}") from None
+    if not is_text:
+        raise CorruptInputError(
+            f"{path}: a site description was expected; its namespaces are not numbers and names"
+        )
+    return site
