@@ -1,0 +1,1 @@
+"""Wikitext to the text a reader sees: template expansion first, then the mark-up."""
