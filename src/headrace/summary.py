@@ -12,6 +12,7 @@ from typing import Any
 from headrace.artifacts import Artifact, Store
 from headrace.artifacts.lineage import LineageNode, find_link, raw_inputs, trace
 from headrace.artifacts.runs import StepRecord, load_run
+from headrace.counts import describe_texts, plain_counts, read_text_counts
 from headrace.figures import TRITON, Sample, read_figures, read_samples
 from headrace.markdown import visible
 
@@ -93,13 +94,15 @@ def artifact_table(artifacts: Sequence[Artifact]) -> str:
 
 def describe(store: Store, artifact: Artifact) -> str:
     """An artifact's manifest and lineage for a reader."""
-    manifest = artifact.manifest
+    manifest, texts = artifact.manifest, read_text_counts(artifact.counts)
+    counts = plain_counts(artifact.counts)
     lines = [f"{name:<11} {value}" for name, value in [
         ("stage", f"{manifest.stage} (version {manifest.version})"),
         ("format", manifest.format), ("key", manifest.key), ("digest", manifest.digest),
         ("path", artifact.path),
         ("bytes", f"{artifact.num_bytes:,} in {len(manifest.files)} files"),
-        *[("count", f"{name} = {count:,}") for name, count in manifest.counts.items()],
+        *[("count", f"{name} = {count:,}") for name, count in counts.items()],
+        *(describe_texts(texts) if texts else []),
         *[("package", f"{name} {version}") for name, version in manifest.packages.items()],
         *[("config", f"{name} = {value}") for name, value in manifest.config.items()],
         *[("made", f"{name}: {value}") for name, value in manifest.provenance.items()

@@ -22,6 +22,7 @@ from headrace.corpus.wikiextractor import extract_texts
 from headrace.errors import CorruptInputError, ProcessFailedError, TooManyDropsError
 
 SITE = Site(lang="en", base="https://en.wikipedia.org/wiki/Main_Page")
+WIKIEXTRACTOR = ArticlesConfig(backend="wikiextractor")
 FAKE = Path(__file__).with_name("fake_extractor.py")
 
 
@@ -96,7 +97,7 @@ def test_no_pages_start_no_program(tmp_path: Path) -> None:
 def test_quarantine_names_the_page(tmp_path: Path) -> None:
     extracted = extract_articles(
         pages_of("fine", "HANG"),
-        ArticlesConfig(max_page_seconds=2.0),
+        ArticlesConfig(backend="wikiextractor", max_page_seconds=2.0),
         site=SITE,
         scratch=tmp_path,
         source="pages-00000.parquet",
@@ -144,7 +145,7 @@ ODD = {
 
 def test_real_program_loses_no_odd_page(tmp_path: Path) -> None:
     pages = [Page(i + 1, 1, t, x, i) for i, (t, x) in enumerate(ODD.items())]
-    extracted = extract_articles(pages, ArticlesConfig(), site=SITE, scratch=tmp_path)
+    extracted = extract_articles(pages, WIKIEXTRACTOR, site=SITE, scratch=tmp_path)
     assert extracted.quarantined == []
     assert [article.title for article in extracted.articles] == list(ODD)
     texts = {article.title: article.text for article in extracted.articles}
@@ -157,7 +158,7 @@ def test_real_program_loses_no_odd_page(tmp_path: Path) -> None:
 
 def test_real_program_page_without_prose_is_counted_as_empty(tmp_path: Path) -> None:
     pages = pages_of("{{Infobox|a=b}}", "Prose.", "{|\n| table\n|}")
-    extracted = extract_articles(pages, ArticlesConfig(), site=SITE, scratch=tmp_path)
+    extracted = extract_articles(pages, WIKIEXTRACTOR, site=SITE, scratch=tmp_path)
     assert [article.id for article in extracted.articles] == [11]
     assert extracted.num_empty == 2
 
@@ -178,7 +179,7 @@ def test_text_is_what_the_program_gives_on_the_dump_itself(tmp_path: Path) -> No
     pages = [item for item in DumpReader(path, PagesConfig()) if isinstance(item, Page)]
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    extracted = extract_articles(pages, ArticlesConfig(), site=SITE, scratch=scratch)
+    extracted = extract_articles(pages, WIKIEXTRACTOR, site=SITE, scratch=scratch)
     assert len(extracted.articles) > 10
     assert {article.id: article.text for article in extracted.articles} == {
         page_id: text for page_id, text in expected.items() if text
@@ -189,7 +190,7 @@ def written(store: Store, path: Path, shard_bytes: int) -> Artifact:
     source = open_source(store, path).artifact
     config = PagesConfig(shard_bytes=shard_bytes)
     pages = store.open_or_build(PAGES, config, {"source": source}).artifact
-    return store.open_or_build(ARTICLES, ArticlesConfig(), {"pages": pages}).artifact
+    return store.open_or_build(ARTICLES, WIKIEXTRACTOR, {"pages": pages}).artifact
 
 
 def test_stage_gives_the_same_bytes_for_any_number_of_workers(

@@ -10,7 +10,8 @@ alone, so load on the machine is not held against its neighbours.
 Cost: 7.5 MB of XML per CPU-second; about 0.5 s to start; a bad page costs two more starts and, when
 it hangs, twice `max_page_seconds`.
 
-Template pages are not kept by the pages stage yet, so templates are not expanded (they vanish).
+Templates come as a file of template pages, which the program loads at each start. It finds them by
+the plain name alone, so a call that spells the namespace out ("{{Template:X}}") stays empty.
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from headrace.corpus.extraction import Extraction
 from headrace.corpus.pages import Page
-from headrace.errors import ProcessFailedError, TooManyDropsError
+from headrace.errors import ProcessFailedError
 from headrace.processes import GuardedProcess
 
 logger = logging.getLogger(__name__)
@@ -38,7 +40,7 @@ WIKIEXTRACTOR_COMMAND = (sys.executable, "-m", "wikiextractor.WikiExtractor")
 CRASHED = "extractor_crashed"
 TIMEOUT = "extractor_timeout"
 
-_OPTIONS = ("--json", "--processes", "1", "--no-templates", "--html-safe", "", "-b", "64M")
+_OPTIONS = ("--json", "--processes", "1", "--html-safe", "", "-b", "64M")
 # Names each page as it is begun and finished: the only sign of life the program gives.
 _PROGRESS_OPTION = "--debug_map_reduce"
 # Up to the first quote only: a title, which is quoted, may spell anything.
@@ -49,24 +51,13 @@ _TRACEBACK = "Traceback (most recent call last)"
 _POLL_SECONDS = 0.05
 _TRACEBACK_SECONDS = 0.3
 _STOP_SECONDS = 0.5
+# The program says nothing while it loads templates; a slow machine's share of what was measured.
+_LOAD_BYTES_PER_SECOND = 1e6
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 # The program drops every page whose title begins with the name of namespace 10 ("Template method
 # pattern" too). The pages given to it are articles all, so that namespace gets a name none has.
 _NO_TEMPLATE_NAMESPACE = "\ue000no template namespace"
 _PROBE = Page(id=1, revid=1, title="Probe", text="A plain sentence.\n", offset=0)
-
-
-@dataclass
-class Extraction:
-    """What became of a batch of pages.
-
-    Attributes:
-        texts: page id -> text as the program gave it; may be empty.
-        failures: page id -> (reason, what the program said last, if anything).
-    """
-
-    texts: dict[int, str] = field(default_factory=dict)
-    failures: dict[int, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass
@@ -82,6 +73,7 @@ def extract_texts(
     *,
     scratch: Path,
     max_page_seconds: float,
+    templates: Path | None = None,
     max_failures: int | None = None,
     command: Sequence[str] = WIKIEXTRACTOR_COMMAND,
 ) -> Extraction:
@@ -90,7 +82,9 @@ def extract_texts(
     Args:
         pages: with distinct ids.
         scratch: an existing directory for the program's input and output.
-        max_page_seconds: longest silence before the program counts as hung.
+        max_page_seconds: longest silence before the program counts as hung, after the templates are
+            loaded.
+        templates: a file of `write_templates`; None leaves all templates out.
         max_failures: stop searching beyond this many bad pages; None for no limit.
         command: the program, which gets wikiextractor's arguments.
 
@@ -99,7 +93,7 @@ def extract_texts(
         TooManyDropsError: more than `max_failures` pages are bad.
     """
     result = Extraction()
-    runner = _Runner(scratch, max_page_seconds, command)
+    runner = _Runner(scratch, max_page_seconds, command, templates)
     stack = [list(pages)] if pages else []
     is_proven = False
     while stack:
@@ -113,8 +107,8 @@ def extract_texts(
             runner.check_program_works()
             is_proven = True
         if len(batch) == 1:
-            result.failures[left[0].id] = (run.failure or CRASHED, _last_words(run.tail))
-            _check_failures(result, max_failures, left[0])
+            reason = run.failure or CRASHED
+            result.fail(left[0], reason, _last_words(run.tail), max_failures=max_failures)
         else:
             stack.extend(_divide(left, run.suspect))
     return result
@@ -139,17 +133,6 @@ def _last_words(tail: str) -> str:
     return lines[-1].strip() if lines else ""
 
 
-def _check_failures(result: Extraction, max_failures: int | None, page: Page) -> None:
-    reason, _ = result.failures[page.id]
-    logger.warning("page %d (%s) is quarantined: %s", page.id, page.title, reason)
-    if max_failures is not None and len(result.failures) > max_failures:
-        raise TooManyDropsError(
-            f"wikiextractor: at most {max_failures} pages may be bad; {len(result.failures)} are "
-            f"already, the last one {page.title!r} (id {page.id}, {reason}): raise "
-            "max_quarantined_fraction, or look at the program's environment"
-        )
-
-
 class _Watch:
     """Reads the program's output for signs of life and of death. Called in a reader thread."""
 
@@ -157,6 +140,7 @@ class _Watch:
         self._lock = threading.Lock()
         self._begun: list[int] = []
         self.last_progress = time.monotonic()
+        self.has_begun = False
         self.traceback_since: float | None = None
 
     def __call__(self, line: str) -> None:
@@ -167,7 +151,7 @@ class _Watch:
             if done and int(done[1]) in self._begun:
                 self._begun.remove(int(done[1]))
             if begun or done:
-                self.last_progress = time.monotonic()
+                self.last_progress, self.has_begun = time.monotonic(), True
             elif line.startswith(_TRACEBACK) and self.traceback_since is None:
                 self.traceback_since = time.monotonic()
 
@@ -180,10 +164,21 @@ class _Watch:
 class _Runner:
     """Runs the program on one batch after another in a scratch directory."""
 
-    def __init__(self, scratch: Path, max_page_seconds: float, command: Sequence[str]) -> None:
+    def __init__(
+        self,
+        scratch: Path,
+        max_page_seconds: float,
+        command: Sequence[str],
+        templates: Path | None,
+    ) -> None:
         self._scratch = scratch
         self._max_page_seconds = max_page_seconds
         self._command = tuple(command)
+        self._template_options: tuple[str, ...] = ("--no-templates",)
+        self._load_seconds = 0.0
+        if templates is not None:
+            self._template_options = ("--templates", str(templates.resolve()))
+            self._load_seconds = templates.stat().st_size / _LOAD_BYTES_PER_SECOND
         self._num_runs = 0
 
     def run(self, pages: Sequence[Page]) -> _Run:
@@ -199,7 +194,8 @@ class _Runner:
         dump = directory / "pages.xml"
         _write_dump(dump, pages)
         watch = _Watch()
-        command = [*self._command, str(dump), "-o", str(output), *_OPTIONS, _PROGRESS_OPTION]
+        options = (*_OPTIONS, *self._template_options, _PROGRESS_OPTION)
+        command = [*self._command, str(dump), "-o", str(output), *options]
         # Titles in its messages must not depend on the locale.
         environment = {**os.environ, "PYTHONUTF8": "1"}
         with GuardedProcess(
@@ -225,7 +221,8 @@ class _Runner:
             if since is not None and now - since > _TRACEBACK_SECONDS:
                 process.stop(_STOP_SECONDS)
                 return CRASHED
-            if now - watch.last_progress > self._max_page_seconds:
+            patience = self._max_page_seconds + (0.0 if watch.has_begun else self._load_seconds)
+            if now - watch.last_progress > patience:
                 process.stop(_STOP_SECONDS)
                 return TIMEOUT
 
@@ -242,6 +239,23 @@ class _Runner:
                 f"wikiextractor: the program was expected to extract a one-line page; it gave "
                 f"nothing ({run.failure or 'no output'}): {last}: check that wikiextractor>=3.1 is "
                 "installed in this environment"
+            )
+
+
+def write_templates(path: Path, rows: Iterable[tuple[str, str, str]]) -> None:
+    """Write template pages as the program's `--templates` option reads them.
+
+    Args:
+        path: the file.
+        rows: title without namespace, wikitext, and title of the target, "" for no redirect.
+    """
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for title, text, redirect in rows:
+            # Of redirects the program knows the words of three languages only.
+            body = f"#REDIRECT [[{_NO_TEMPLATE_NAMESPACE}:{redirect}]]" if redirect else text
+            file.write(
+                f"<page>\n<title>{_NO_TEMPLATE_NAMESPACE}:{_clean(title)}</title>\n<ns>10</ns>\n"
+                f"<text>{_clean(body)}</text>\n</page>\n"
             )
 
 

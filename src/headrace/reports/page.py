@@ -12,7 +12,7 @@ from pathlib import Path
 from headrace import __version__
 from headrace.artifacts import Store
 from headrace.artifacts.runs import RunRecord
-from headrace.reports import header, origins, results, stages, training
+from headrace.reports import corpora, header, origins, results, stages, training
 from headrace.reports.contents import Contents, gather
 from headrace.reports.markup import Html, tag
 from headrace.reports.wording import moment
@@ -23,6 +23,8 @@ SECTIONS: tuple[tuple[str, str, str, Callable[[Contents], Html | None]], ...] = 
     ("times", "Times", "When each ran", stages.stage_times),
     ("drops", "Drops", "Dropped records", stages.drops),
     ("lengths", "Lengths", "Lengths", stages.pictures),
+    ("corpus", "Corpus", "What the corpora hold", corpora.corpora),
+    ("exclusion", "Exclusion", "Held-out articles taken out", corpora.exclusion),
     ("training", "Training", "Training", training.training),
     ("evaluation", "Perplexity", "Held-out perplexity", results.evaluation),
     ("samples", "Samples", "Samples", results.samples),

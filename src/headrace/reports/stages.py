@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from headrace.artifacts import Outcome
 from headrace.artifacts.shards import QUARANTINE
@@ -15,7 +15,13 @@ from headrace.reports.wording import count, data, duration, is_number, plural, s
 MAX_PICTURE_BYTES = 200_000
 MAX_BINS = 40
 NUM_EXCERPTS = 5
-DRAWN_HERE = {"loss.png": "training_log.jsonl", "lengths.png": "report.json"}
+MAX_EXAMPLES = 60
+MAX_TITLE = 300
+STATISTICS = "statistics.json"
+DRAWN_HERE = {
+    "loss.png": ("training_log.jsonl",),
+    "lengths.png": ("report.json", STATISTICS),
+}
 """Pictures that the page draws itself, sharper, where the figures behind them are there."""
 
 
@@ -143,17 +149,40 @@ def _drops_of(step: Step) -> Iterator[Child]:
         ("kept", kept, "completed"),
         *((name, num, kind) for name, (num, kind) in lost.items()),
     ]
+    yield share_bars(lines, of=records)
+    yield _examples(step)
+    yield _quarantine(step)
+
+
+def share_bars(lines: Iterable[tuple[str, int, str]], *, of: int) -> Html:
+    """Numbers as bars: (name, number, colour) a line, with its share of so many."""
     rows = [
         tag(
             "tr", tag("th", name, scope="row"),
-            tag("td", bar(num / records, kind), class_="wide"),
+            tag("td", bar(num / of, kind), class_="wide"),
             tag("td", data(num), class_="right"),
-            tag("td", f"{num / records:.1%}", class_="right muted"),
+            tag("td", f"{num / of:.1%}", class_="right muted"),
         )
         for name, num, kind in lines
     ]  # fmt: skip
-    yield tag("table", tag("tbody", rows), class_="bars")
-    yield _quarantine(step)
+    return tag("table", tag("tbody", rows), class_="bars")
+
+
+def _examples(step: Step) -> Html | None:
+    """A few of the records that were dropped on purpose, the first of each reason."""
+    value = step.read(STATISTICS) if step.has_file(STATISTICS) else None
+    reasons = value.get("drop_examples") if isinstance(value, dict) else None
+    rows = [
+        [reason, tag("td", str(item.get("title", ""))[:MAX_TITLE], class_="excerpt", dir="auto"),
+         str(item.get("id", ""))[:MAX_TITLE], str(item.get("offset", ""))[:MAX_TITLE]]
+        for reason, items in (reasons.items() if isinstance(reasons, dict) else ())
+        for item in (items if isinstance(items, list) else ())
+        if isinstance(item, dict)
+    ]  # fmt: skip
+    if not rows:
+        return None
+    head = ("reason", "title", "id", "offset")
+    return details("Examples of what was dropped", table(head, rows[:MAX_EXAMPLES], of="examples"))
 
 
 def _quarantine(step: Step) -> Html | None:
@@ -193,8 +222,8 @@ def _pictures_of(step: Step) -> Iterator[Html]:
     if step.artifact is None:
         return
     for entry in step.artifact.manifest.extras:
-        other = DRAWN_HERE.get(entry.name)
-        if not entry.name.endswith(".png") or (other and step.has_file(other)):
+        is_drawn = any(step.has_file(other) for other in DRAWN_HERE.get(entry.name, ()))
+        if not entry.name.endswith(".png") or is_drawn:
             continue
         picture = _embedded(step, entry.name)
         if picture is not None:
