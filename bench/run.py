@@ -15,10 +15,23 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bench.cases import CASES, ROOT, clean
+from bench.extraction import memory_table, survival_table
 from bench.measure import Result, measure
 from headrace.summary import table
 
-HEADER = ["case", "side", "wall_s", "cpu_s", "MB/s", "peak_MB", "wall_x", "cpu_x", "outputs"]
+TABLES = {"survival": lambda _: survival_table(), "memory": memory_table}
+HEADER = [
+    "case",
+    "side",
+    "wall_s",
+    "cpu_s",
+    "MB/s",
+    "MB/cpu_s",
+    "peak_MB",
+    "wall_x",
+    "cpu_x",
+    "outputs",
+]
 
 
 def rows(result: Result) -> list[list[str]]:
@@ -30,9 +43,11 @@ def rows(result: Result) -> list[list[str]]:
             f"{statistics.median(result.ratios(figure)):.2f}" if side == "ours" else "1.00"
             for figure in ("wall_seconds", "cpu_seconds")
         ]
+        cpu = result.median(side, "cpu_seconds")
+        peak = result.median(side, "peak_bytes") / 1e6
         lines.append(
-            [result.case.name, side, f"{wall:.2f}", f"{result.median(side, 'cpu_seconds'):.2f}",
-             f"{result.megabytes / wall:.1f}", f"{result.median(side, 'peak_bytes') / 1e6:.0f}",
+            [result.case.name, side, f"{wall:.2f}", f"{cpu:.2f}",
+             f"{result.megabytes / wall:.1f}", f"{result.megabytes / cpu:.1f}", f"{peak:.0f}",
              *ratios, result.comparison if side == "ours" else result.case.peer]
         )  # fmt: skip
     return lines
@@ -41,7 +56,8 @@ def rows(result: Result) -> list[list[str]]:
 def main() -> int:
     """Entry point."""
     parser = argparse.ArgumentParser(description="ours against peers, in turn")
-    parser.add_argument("case", nargs="*", help=", ".join(case.name for case in CASES))
+    names = [*(case.name for case in CASES), *TABLES]
+    parser.add_argument("case", nargs="*", help=", ".join(names))
     parser.add_argument("--runs", type=int, default=3, help="counted runs of each side")
     parser.add_argument("--json", type=Path, help="write every sample here")
     arguments = parser.parse_args()
@@ -58,7 +74,7 @@ def main() -> int:
     sys.stdout.write(
         f"{machine}, Python {platform.python_version()}, medians of {arguments.runs} runs in turn\n"
     )
-    sys.stdout.write(table(HEADER, lines, right=" ".join(HEADER[2:8])))
+    sys.stdout.write(table(HEADER, lines, right=" ".join(HEADER[2:9])))
     if arguments.json:
         value = [
             {"case": item.case.name, "peer": item.case.peer, "comparison": item.comparison,
@@ -67,7 +83,14 @@ def main() -> int:
             for item in results
         ]  # fmt: skip
         arguments.json.write_text(json.dumps(value, indent=1))
-    return 0 if all(item.comparison.startswith("equal") for item in results) else 1
+    is_good = all(item.comparison.startswith("equal") for item in results)
+    for name, make_table in TABLES.items():
+        if not arguments.case or name in arguments.case:
+            with tempfile.TemporaryDirectory(prefix=f"headrace-bench-{name}-") as directory:
+                text, is_reached = make_table(Path(directory))
+            sys.stdout.write("\n" + text)
+            is_good &= is_reached
+    return 0 if is_good else 1
 
 
 if __name__ == "__main__":

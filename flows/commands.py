@@ -19,17 +19,22 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from flows import cockpit, diagnosis, planning, reporting, retrying, stage_commands, status
-from flows.pipelines import PIPELINES, Pipeline, adapt_serving
+from flows import source_commands, stage_commands
+from flows.stage_table import COMMANDS
 from headrace import __version__, summary
 from headrace.artifacts import Artifact, Runtime, Store, resolve_home
 from headrace.artifacts.files import explained_os_errors
 from headrace.artifacts.runtime import HOME_VARIABLE, available_cores
 from headrace.errors import ConfigError, HeadraceError
 
+if TYPE_CHECKING:
+    from flows.pipelines import Pipeline
+
 RUN_FAILED, BAD_USAGE, INTERRUPTED = 1, 2, 130
+
+STAGE_COMMANDS = {*source_commands.NAMES, *COMMANDS}
 
 logger = logging.getLogger("headrace")
 
@@ -43,8 +48,12 @@ class OneLineParser(argparse.ArgumentParser):
         sys.exit(BAD_USAGE)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of all subcommands."""
+def build_parser(*, only_stages: bool = False) -> argparse.ArgumentParser:
+    """The parser of all subcommands, or of those alone that run one stage.
+
+    What looks after whole pipelines imports all their settings, which costs a stage's command as
+    much as starting Python does: such a command does without.
+    """
     parser = OneLineParser(prog="headrace", description="raw text to a served language model")
     parser.add_argument("--version", action="version", version=f"headrace {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -58,12 +67,33 @@ def build_parser() -> argparse.ArgumentParser:
         "--set", action="append", default=[], dest="settings", metavar="KEY=VALUE",
         help="one setting, laid over the file; may be repeated",
     )  # fmt: skip
+    if not only_stages:
+        _add_run_parsers(commands, common, building)
+        _add_store_parsers(commands, common)
+    source_commands.add_parsers(commands, common, building)
+    stage_commands.add_parsers(commands, [common, building])
+    return parser
+
+
+def _add_run_parsers(commands: Any, common: Any, building: Any) -> None:
+    """Subcommands that look after pipelines and their runs."""
+    from flows import cockpit, diagnosis, planning, reporting, retrying, status
+    from flows.pipelines import PIPELINES
 
     run = commands.add_parser("run", parents=[common, building], help="run a pipeline")
     run.add_argument("pipeline", choices=sorted(PIPELINES), metavar="PIPELINE")
     run.add_argument("--name", help="keep what it makes under this name (default: the pipeline's)")
     run.set_defaults(function=run_pipeline)
+    cockpit.add_parser(commands, [common])
+    diagnosis.add_parser(commands, [common])
+    retrying.add_parser(commands, [common], open_store)
+    planning.add_parser(commands, [common, building])
+    reporting.add_parser(commands, [common])
+    status.add_parser(commands, [common])
 
+
+def _add_store_parsers(commands: Any, common: Any) -> None:
+    """Subcommands that look after artifacts."""
     listing = commands.add_parser("ls", parents=[common], help="list finished artifacts")
     listing.add_argument("--json", action="store_true")
     listing.set_defaults(function=list_artifacts)
@@ -84,15 +114,6 @@ def build_parser() -> argparse.ArgumentParser:
     gc.add_argument("--unfinished", action="store_true", help="interrupted builds too")
     gc.set_defaults(function=collect_garbage)
 
-    cockpit.add_parser(commands, [common])
-    diagnosis.add_parser(commands, [common])
-    retrying.add_parser(commands, [common], open_store)
-    planning.add_parser(commands, [common, building])
-    reporting.add_parser(commands, [common])
-    status.add_parser(commands, [common])
-    stage_commands.add_parsers(commands, [common, building])
-    return parser
-
 
 def open_store(arguments: argparse.Namespace) -> Store:
     """The store that a command works on."""
@@ -107,6 +128,7 @@ def open_store(arguments: argparse.Namespace) -> Store:
 
 def run_pipeline(arguments: argparse.Namespace) -> int:
     """Run a pipeline's flow in this process; prints the table of stages and the results."""
+    from flows.pipelines import PIPELINES, adapt_serving
     from flows.running import run_and_tell
 
     pipeline: Pipeline = PIPELINES[arguments.pipeline]
@@ -204,7 +226,9 @@ def set_up_logging(quiet: bool) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the `headrace` command."""
-    arguments = build_parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    is_stage = bool(words) and words[0] in STAGE_COMMANDS
+    arguments = build_parser(only_stages=is_stage).parse_args(words)
     set_up_logging(arguments.quiet)
     try:
         if getattr(arguments, "workers", None) is not None and arguments.workers < 1:

@@ -66,13 +66,18 @@ def apply_settings(values: Mapping[str, Any], settings: Sequence[str]) -> dict[s
     return merged
 
 
-def load_config(model: type[ModelT], path: Path | None, settings: Sequence[str]) -> ModelT:
-    """The checked settings from an optional file with `--set` laid over it.
+def load_config(
+    model: type[ModelT],
+    path: Path | None,
+    settings: Sequence[str],
+    flags: Mapping[str, Any] | None = None,
+) -> ModelT:
+    """The checked settings from an optional file, with a command's flags, then `--set`, over it.
 
     Raises:
         ConfigError: a key is unknown, missing, or holds what it may not; one line.
         MissingInputError: the file is not there.
     """
-    values = read_config_file(path) if path else {}
+    values = (read_config_file(path) if path else {}) | dict(flags or {})
     source = str(path) if path else "settings"
     return parse_config(model, apply_settings(values, settings), source=source)

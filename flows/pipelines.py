@@ -13,7 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from flows.configuration import load_config
 from headrace.config import parse_config
 from headrace.corpus.articles import ArticlesConfig
+from headrace.corpus.exclusion import ExclusionConfig
+from headrace.corpus.inputs import local_path
 from headrace.corpus.pages import PagesConfig
+from headrace.corpus.resolution import is_remote
 from headrace.corpus.sentences import SentencesConfig
 from headrace.corpus.splits import SplitsConfig
 from headrace.encoding.blocks import BlocksConfig
@@ -35,13 +38,22 @@ class PretrainWikipediaConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    dump: str = Field(description="path of a Wikimedia pages-articles dump: .xml, .bz2 or .gz")
+    dump: str = Field(
+        description="a Wikimedia pages-articles dump (.xml, .bz2 or .gz): a path, a URL (http, "
+        "https, s3, gs), or a wiki such as jawiki or jawiki:20261101"
+    )
     tokenizer_path: str | None = Field(
         None, description="directory of a tokenizer to use; null trains one on the train split"
+    )
+    excluded_texts: str | None = Field(
+        None,
+        description="held-out texts, such as WikiText's test and valid files, whose articles are "
+        "taken out of the corpus; null takes none out",
     )
     serve: bool = Field(True, description="ask a real Triton server; false ends at the repository")
     pages: PagesConfig = PagesConfig()
     articles: ArticlesConfig = ArticlesConfig()
+    exclusion: ExclusionConfig = ExclusionConfig()
     sentences: SentencesConfig = SentencesConfig()
     splits: SplitsConfig = SplitsConfig()
     tokenizer: TrainedTokenizerConfig = TrainedTokenizerConfig()
@@ -55,8 +67,9 @@ class PretrainWikipediaConfig(BaseModel):
     answers: AnswersConfig = AnswersConfig()
 
     def raw_inputs(self) -> list[str]:
-        """Paths that must be there before the run begins."""
-        return [self.dump, *([self.tokenizer_path] if self.tokenizer_path else [])]
+        """Paths or URLs of the raw inputs; paths must be there before the run begins."""
+        given = (self.dump, self.excluded_texts, self.tokenizer_path)
+        return [path for path in given if path]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +104,7 @@ class Pipeline:
     @staticmethod
     def _with_inputs(config: PretrainWikipediaConfig) -> PretrainWikipediaConfig:
         for raw in config.raw_inputs():
-            if not Path(raw).expanduser().exists():
+            if not is_remote(raw) and not local_path(raw).expanduser().exists():
                 raise MissingInputError(
                     f"{raw}: an input file was expected; there is none: check the path (relative "
                     "paths count from the current directory)"

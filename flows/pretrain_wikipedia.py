@@ -2,7 +2,7 @@
 
 headrace run pretrain_wikipedia --set dump=enwiki-latest-pages-articles.xml.bz2
 
-dump -> pages -> articles -> sentences -> splits -> tokenizer -> blocks
+dump -> pages -> articles [-> exclusion] -> sentences -> splits -> tokenizer -> blocks
      -> model -> evaluation, samples
      -> FasterTransformer export -> parity gate -> Triton repository -> answers
 """
@@ -24,6 +24,9 @@ def pretrain_wikipedia(config: PretrainWikipediaConfig) -> None:
     dump = corpus.source(config.dump)
     pages = corpus.pages(dump, config.pages)
     articles = corpus.articles(pages, config.articles)
+    if config.excluded_texts:
+        held_out = corpus.source(config.excluded_texts)
+        articles = corpus.exclusion(articles, held_out, config.exclusion)
     sentences = corpus.sentences(articles, config.sentences)
     splits = corpus.splits(sentences, config.splits)
     tokenizer = choose_tokenizer(splits, config)

@@ -7,116 +7,21 @@ is an artifact directory, the name of one in the store, or a raw file or directo
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from flows.configuration import load_config
+from flows.stage_table import COMMANDS, OWN_FORMAT, Flag, OutputFormat, StageCommand, StageName
 from headrace import summary
-from headrace.artifacts import Artifact, Runtime, Stage, Store, open_artifact, resolve_home
+from headrace.artifacts import Artifact, Opened, Runtime, Stage, Store, open_artifact, resolve_home
 from headrace.artifacts.manifest import MANIFEST_NAME
 from headrace.artifacts.runtime import available_cores
-from headrace.artifacts.sources import SOURCE, open_source
+from headrace.artifacts.sources import SOURCE
+from headrace.corpus.inputs import is_download, local_path, open_downloaded, open_input
+from headrace.corpus.resolution import is_remote
 from headrace.errors import MissingInputError
-
-
-@dataclass(frozen=True, kw_only=True)
-class StageCommand:
-    """One stage as a command.
-
-    Attributes:
-        name: the subcommand.
-        help: one line.
-        module: where the stage and its config are; imported when the command runs.
-        stage: name of the Stage constant in it.
-        config: name of its config class, in the same module.
-        inputs: names of its inputs, in the order of the command line.
-        after: a command whose stage runs first if the (only) input is a raw file.
-    """
-
-    name: str
-    help: str
-    module: str
-    stage: str
-    config: str
-    inputs: tuple[str, ...]
-    after: str | None = None
-
-
-COMMANDS = {
-    command.name: command
-    for command in (
-        StageCommand(
-            name="read-dump", help="pages of a Wikimedia dump",
-            module="headrace.corpus.pages", stage="PAGES", config="PagesConfig",
-            inputs=("source",),
-        ),
-        StageCommand(
-            name="extract", help="plain text of the pages (or of a dump)",
-            module="headrace.corpus.articles", stage="ARTICLES", config="ArticlesConfig",
-            inputs=("pages",), after="read-dump",
-        ),
-        StageCommand(
-            name="split-sentences", help="one sentence a line",
-            module="headrace.corpus.sentences", stage="SENTENCES", config="SentencesConfig",
-            inputs=("articles",),
-        ),
-        StageCommand(
-            name="split", help="train, valid and test by document",
-            module="headrace.corpus.splits", stage="SPLITS", config="SplitsConfig",
-            inputs=("sentences",),
-        ),
-        StageCommand(
-            name="train-tokenizer", help="byte-level BPE from the train split",
-            module="headrace.encoding.tokenizers", stage="TRAINED_TOKENIZER",
-            config="TrainedTokenizerConfig",
-            inputs=("splits",),
-        ),
-        StageCommand(
-            name="encode", help="token blocks of every split",
-            module="headrace.encoding.blocks", stage="BLOCKS", config="BlocksConfig",
-            inputs=("splits", "tokenizer"),
-        ),
-        StageCommand(
-            name="pretrain", help="a language model from scratch",
-            module="headrace.training.pretraining", stage="PRETRAINING",
-            config="PretrainingConfig", inputs=("blocks", "tokenizer"),
-        ),
-        StageCommand(
-            name="evaluate", help="perplexity on the held-out splits",
-            module="headrace.evaluation.perplexity", stage="EVALUATION",
-            config="EvaluationConfig", inputs=("model", "blocks"),
-        ),
-        StageCommand(
-            name="generate", help="text from prompts",
-            module="headrace.evaluation.generation", stage="SAMPLES", config="SamplesConfig",
-            inputs=("model",),
-        ),
-        StageCommand(
-            name="export", help="FasterTransformer files of a model (any HF directory)",
-            module="headrace.export.fastertransformer", stage="FT_EXPORT",
-            config="FtExportConfig", inputs=("model",),
-        ),
-        StageCommand(
-            name="check-parity", help="prove an export against its model",
-            module="headrace.export.parity", stage="PARITY", config="ParityConfig",
-            inputs=("model", "ft_export", "blocks"),
-        ),
-        StageCommand(
-            name="make-repository", help="Triton model repository of a proved export",
-            module="headrace.export.triton_repository", stage="TRITON_REPOSITORY",
-            config="TritonRepositoryConfig", inputs=("ft_export", "parity"),
-        ),
-        StageCommand(
-            name="ask", help="a real Triton server's greedy tokens against the checkpoint's",
-            module="headrace.serving.answers", stage="ANSWERS", config="AnswersConfig",
-            inputs=("repository", "model", "blocks"),
-        ),
-    )
-}  # fmt: skip
 
 
 def add_parsers(
@@ -129,25 +34,43 @@ def add_parsers(
         for name in command.inputs:
             parser.add_argument(name, help="artifact directory, name in the store, or raw input")
         parser.add_argument("out", type=Path, help="directory to be written")
+        for flag in command.flags:
+            _add_flag(parser, flag)
+        if command.formats:
+            choices = [OWN_FORMAT, *command.formats]
+            parser.add_argument(
+                "--format", choices=choices, default=OWN_FORMAT, help="form of what is written"
+            )
         parser.set_defaults(function=run_stage_command)
 
 
-def _load(command: StageCommand) -> tuple[Stage, Any]:
-    module = importlib.import_module(command.module)
-    return getattr(module, command.stage), getattr(module, command.config)
+def _add_flag(parser: argparse.ArgumentParser, flag: Flag) -> None:
+    if flag.value is not None:
+        parser.add_argument(
+            flag.name, dest=flag.dest, action="store_const", const=flag.value, help=flag.help
+        )
+    else:
+        action = "append" if flag.repeats else "store"
+        metavar = flag.name.lstrip("-").upper().replace("-", "_")
+        parser.add_argument(
+            flag.name, dest=flag.dest, action=action, metavar=metavar, help=flag.help
+        )
 
 
 def resolve_input(store: Store, text: str) -> Artifact:
     """The artifact that the user means: a directory of one, one in the store, or a raw input.
 
+    A raw input may lie elsewhere (a URL, a wiki's dump); what was downloaded counts as raw.
+
     Raises:
         MissingInputError: it is none of these.
     """
-    path = Path(text).expanduser()
+    path = local_path(text).expanduser()
     if (path / MANIFEST_NAME).is_file():
-        return open_artifact(path.resolve())
-    if path.exists():
-        return open_source(store, path).artifact
+        artifact = open_artifact(path.resolve())
+        return open_downloaded(store, artifact).artifact if is_download(artifact) else artifact
+    if is_remote(text) or path.exists():
+        return open_input(store, text).artifact
     try:
         return store.find(text)
     except MissingInputError:
@@ -160,19 +83,74 @@ def resolve_input(store: Store, text: str) -> Artifact:
 def run_stage_command(arguments: argparse.Namespace) -> int:
     """Build one stage's artifact in the directory that the user named."""
     command = COMMANDS[arguments.command]
-    stage, config_class = _load(command)
-    config = load_config(config_class, arguments.config, arguments.settings)
-    home = resolve_home(arguments.home)
-    store = Store(Runtime(home=home, num_workers=arguments.workers or available_cores()))
+    store = open_command_store(arguments)
+    output_format = command.formats.get(getattr(arguments, "format", OWN_FORMAT))
     with store.reading():
-        inputs = {name: resolve_input(store, getattr(arguments, name)) for name in command.inputs}
-        first = inputs[command.inputs[0]]
-        if command.after and first.stage == SOURCE.name:
-            earlier = COMMANDS[command.after]
-            stage_before, config_before = _load(earlier)
-            opened = store.open_or_build(stage_before, config_before(), {earlier.inputs[0]: first})
-            inputs[command.inputs[0]] = opened.artifact
-        opened = store.open_or_build(stage, config, inputs, at=arguments.out.expanduser().resolve())
-    sys.stdout.write(f"{opened.outcome.value} in {opened.seconds:.1f} s: {arguments.out}\n")
-    sys.stdout.write(summary.artifact_table([opened.artifact]))
+        opened = _build(store, command, output_format, arguments)
+    tell(opened, arguments.out)
     return 0
+
+
+def open_command_store(arguments: argparse.Namespace) -> Store:
+    """The store that a stage's command works on."""
+    num_workers = getattr(arguments, "workers", None) or available_cores()
+    return Store(Runtime(home=resolve_home(arguments.home), num_workers=num_workers))
+
+
+def tell(opened: Opened, out: Path) -> None:
+    """Print what became of a command's artifact."""
+    sys.stdout.write(f"{opened.outcome.value} in {opened.seconds:.1f} s: {out}\n")
+    sys.stdout.write(summary.artifact_table([opened.artifact]))
+
+
+def _build(
+    store: Store,
+    command: StageCommand,
+    output_format: OutputFormat | None,
+    arguments: argparse.Namespace,
+) -> Opened:
+    """Run the stages that the command stands for; the last one writes where the user said."""
+    out = arguments.out.expanduser().resolve()
+    inputs = _inputs(store, command, arguments)
+    if output_format is None:
+        stage, config = _configured(command, command.stage, arguments, {})
+        return store.open_or_build(stage, config, inputs, at=out)
+    if output_format.source is None:
+        stage, config = _configured(command, output_format.stage, arguments, output_format.settings)
+        return store.open_or_build(stage, config, inputs, at=out)
+    stage, config = _configured(command, command.stage, arguments, {})
+    first = store.open_or_build(stage, config, inputs)
+    stage, config_class = output_format.stage.load()
+    config = config_class(**output_format.settings)
+    return store.open_or_build(stage, config, {output_format.source: first.artifact}, at=out)
+
+
+def _configured(
+    command: StageCommand,
+    name: StageName,
+    arguments: argparse.Namespace,
+    settings: Mapping[str, Any],
+) -> tuple[Stage, Any]:
+    """A stage with the settings that the user's file, flags and `--set` give it."""
+    flags = {
+        flag.key: value
+        for flag in command.flags
+        if (value := getattr(arguments, flag.dest)) is not None
+    }
+    stage, config_class = name.load()
+    flags |= settings
+    return stage, load_config(config_class, arguments.config, arguments.settings, flags)
+
+
+def _inputs(
+    store: Store, command: StageCommand, arguments: argparse.Namespace
+) -> dict[str, Artifact]:
+    """The command's inputs; a raw one goes through the stage that reads it first."""
+    inputs = {name: resolve_input(store, getattr(arguments, name)) for name in command.inputs}
+    first = inputs[command.inputs[0]]
+    if command.after and first.stage == SOURCE.name:
+        earlier = COMMANDS[command.after]
+        stage, config_class = earlier.stage.load()
+        opened = store.open_or_build(stage, config_class(), {earlier.inputs[0]: first})
+        inputs[command.inputs[0]] = opened.artifact
+    return inputs

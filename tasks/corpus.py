@@ -6,6 +6,7 @@ from typing import Any
 
 from headrace.artifacts import InputLink
 from headrace.corpus.articles import ARTICLES, ArticlesConfig
+from headrace.corpus.exclusion import EXCLUSION, ExclusionConfig
 from headrace.corpus.pages import PAGES, PagesConfig
 from headrace.corpus.sentences import SENTENCES, SentencesConfig
 from headrace.corpus.splits import SPLITS, SplitsConfig
@@ -29,6 +30,12 @@ def pages(source: InputLink, config: PagesConfig) -> Any:
 def articles(pages: InputLink, config: ArticlesConfig) -> Any:
     """Turn wikitext into the text that a reader sees."""
     return run_stage(ARTICLES, config, {"pages": pages})
+
+
+@stage_task
+def exclusion(articles: InputLink, reference: InputLink, config: ExclusionConfig) -> Any:
+    """Take the articles of a held-out set out of the corpus."""
+    return run_stage(EXCLUSION, config, {"articles": articles, "reference": reference})
 
 
 @stage_task

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from prefect import runtime as prefect_runtime
@@ -32,8 +31,8 @@ from headrace.artifacts.lineage import find_link
 from headrace.artifacts.planning import PLANNER, PlannedLink
 from headrace.artifacts.runs import RunRecord, load_run
 from headrace.artifacts.runtime import RUN_VARIABLE, WORKERS_VARIABLE, available_cores
-from headrace.artifacts.sources import open_source
 from headrace.config import StageConfig
+from headrace.corpus.inputs import open_input, plan_input
 from headrace.errors import MissingInputError, is_retryable
 from headrace.logs import lines_of
 from headrace.retries import FIRST_PAUSE_SECONDS, JITTER, MAX_RETRIES
@@ -120,13 +119,13 @@ def run_stage(
 
 
 def run_source(path: str, *, step: str = "source") -> State[InputLink] | PlannedLink:
-    """Take a raw file or directory into the store; see `run_stage`."""
+    """Take a raw input (a path, a URL, a wiki's dump) into the store; see `run_stage`."""
     planner = PLANNER.get()
     if planner is not None:
-        return planner.plan_source(Path(path), step)
+        return plan_input(planner, planner.store, path, step)
     with watching.ProgressReporter(step, run_name()) as reporter:
         store = open_store(reporter)
-        opened = open_source(store, Path(path))
+        opened = open_input(store, path)
     return finish(store, step, opened)
 
 

@@ -25,6 +25,7 @@ from headrace.artifacts import Opened, Outcome, ProgressEvent, resolve_home
 from headrace.artifacts.manifest import DROPPED, QUARANTINED
 from headrace.artifacts.progress import ProgressFile
 from headrace.artifacts.runtime import Draw, describe_seconds
+from headrace.counts import plain_counts, summary_rows
 from headrace.logs import ROOT_LOGGER, LabelledFormatter, Origin, current_origin, lines_of
 from headrace.markdown import describe_figures, escaped
 from headrace.plots import draw_drops
@@ -219,7 +220,7 @@ def _slot(step: str, what: str) -> Slot:
 def put_counts(step: str, counts: Mapping[str, int], description: str) -> None:
     """Show rows, bytes, and drops and bad records by reason, as one table."""
     rows: list[dict[str, Any]] = []
-    for name, count in counts.items():
+    for name, count in plain_counts(counts).items():
         what = name
         for prefix, word in ((DROPPED, "dropped"), (QUARANTINED, "quarantined")):
             if name.startswith(prefix):
@@ -242,6 +243,9 @@ def show_artifact(step: str, opened: Opened) -> None:
     about = f"{opened.outcome.value}; digest {artifact.digest[:16]}"
     reason = f"; {escaped(opened.reason)}" if opened.reason else ""
     put_counts(step, {**artifact.counts, "bytes": artifact.num_bytes}, about + reason)
+    statistics = summary_rows(artifact.counts)
+    if statistics:
+        board().put(_slot(step, "statistics"), "table", json.dumps(statistics), about)
     for entry in artifact.manifest.extras:
         if entry.name.endswith(".png") and entry.bytes <= MAX_IMAGE_BYTES:
             name = entry.name.removesuffix(".png")

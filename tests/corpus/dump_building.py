@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -11,6 +12,7 @@ SITEINFO = (
     "<siteinfo><sitename>Wikipedia</sitename><dbname>xxwiki</dbname>"
     "<base>https://xx.example.org/wiki/Main</base><namespaces>"
     '<namespace key="0" case="first-letter" /><namespace key="10">Vorlage</namespace>'
+    '<namespace key="12">Hilfe</namespace>'
     "</namespaces></siteinfo>"
 )
 
@@ -39,3 +41,14 @@ def dump_xml(*pages: str, siteinfo: str = SITEINFO, lang: str | None = "de") -> 
     attribute = f' xml:lang="{lang}"' if lang else ""
     root = f'<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.11/"{attribute}>'
     return "\n".join([root, siteinfo, *pages, "</mediawiki>\n"])
+
+
+def multistream_xml(*pages: str, pages_per_stream: int = 2) -> tuple[bytes, list[int]]:
+    """A dump as Wikimedia packs it, and the byte at which the stream of each page begins."""
+    head, foot = dump_xml().split("</mediawiki>")[0], "</mediawiki>\n"
+    data, offsets = bz2.compress(head.encode()), []
+    for first in range(0, len(pages), pages_per_stream):
+        chunk = pages[first : first + pages_per_stream]
+        offsets += [len(data)] * len(chunk)
+        data += bz2.compress("\n".join([*chunk, ""]).encode())
+    return data + bz2.compress(foot.encode()), offsets

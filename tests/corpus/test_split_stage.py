@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -19,7 +20,7 @@ from headrace.config import StageConfig, parse_config
 from headrace.corpus.site import Site
 from headrace.corpus.splits import SPLITS, SplitsConfig, document_keys, split_sizes
 from headrace.corpus.tables import DOCUMENTS_SCHEMA, write_rows
-from headrace.errors import ConfigError
+from headrace.errors import ConfigError, CorruptInputError
 
 
 class DocumentsConfig(StageConfig):
@@ -152,6 +153,58 @@ def test_same_bytes_for_any_workers_and_after_damage(split: Callable[..., Artifa
     two.files("valid/*")[0].unlink()
     assert split(40, 30, 36, home="other").digest == one.digest
     assert two.files("valid/*")[0].exists()
+
+
+class TableConfig(StageConfig):
+    ids: tuple[str | int | None, ...] | None
+
+
+def write_tables(*, config: TableConfig, out: object) -> None:
+    """Two shards of half of the ids each, or of ten documents that have none."""
+    ids = config.ids if config.ids is not None else (None,) * 20
+    for number, half in enumerate((ids[: len(ids) // 2], ids[len(ids) // 2 :])):
+        columns = {"content": [f"d{number}"] * len(half), "stars": [1] * len(half)}
+        if config.ids is not None:
+            columns["id"] = list(half)
+
+        def write(directory: Path, number: int = number, columns: dict = columns) -> ShardOutcome:
+            pq.write_table(
+                pa.table(columns), directory / f"documents-{number:05d}-of-00002.parquet"
+            )
+            return ShardOutcome(rows=len(columns["content"]))
+
+        out.publish(f"part-{number}", write)
+
+
+TABLES = Stage(name="filtered", version=1, format="t", packages=(), write=write_tables)
+
+
+def split_table(store: Store, *ids: str | int | None) -> Artifact:
+    config = TableConfig(ids=ids or None)
+    tables = store.open_or_build(TABLES, config, {}).artifact
+    return store.open_or_build(
+        SPLITS, SplitsConfig(weights=(8, 1, 1)), {"sentences": tables}
+    ).artifact
+
+
+@pytest.mark.parametrize("ids", [(), tuple("abcdefghijklmnopqrst"), tuple(range(20))])
+def test_documents_of_other_stages(store: Store, ids: tuple[str | int, ...]) -> None:
+    artifact = split_table(store, *ids)
+    paths = {name: artifact.files(f"{name}/*") for name in ("train", "valid", "test")}
+    sizes = [sum(pq.read_metadata(path).num_rows for path in found) for found in paths.values()]
+    assert sizes == [16, 2, 2]
+    names = set(pq.read_schema(paths["train"][0]).names)
+    assert names == {"content", "stars"} | ({"id"} if ids else set())
+    assert b'"und"' in artifact.file("siteinfo.json").read_bytes()
+
+
+@pytest.mark.parametrize("ids", [("a", "b", "c", "a") * 5, (1, 2, 3, None) * 5])
+def test_ids_that_cannot_decide_are_refused(
+    store: Store, ids: tuple[str | int | None, ...]
+) -> None:
+    with pytest.raises(CorruptInputError) as caught:
+        split_table(store, *ids)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("weights", ["1,2", "a,b,c", (0, 1, 1), (-1, 2, 3), "", (1.5, 1, 1)])

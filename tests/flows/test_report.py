@@ -24,8 +24,8 @@ def test_a_real_run_is_told_whole(finished: Pipeline) -> None:
     page = Page(text)
     assert page.faults == []
     assert page.sections() == [
-        "stages", "times", "drops", "lengths", "training", "evaluation", "samples", "parity",
-        "answers", "lineage", "settings", "makers",
+        "stages", "times", "drops", "lengths", "corpus", "training", "evaluation", "samples",
+        "parity", "answers", "lineage", "settings", "makers",
     ]  # fmt: skip
     assert check_drawings(text) > 20
     assert len(text) < 1_000_000

@@ -17,6 +17,7 @@ from headrace.artifacts import files, locks
 from headrace.artifacts.lineage import find_link
 from headrace.artifacts.manifest import Artifact, InputLink
 from headrace.artifacts.runs import load_runs
+from headrace.artifacts.sources import holder_link
 from headrace.artifacts.store import Store
 from headrace.errors import StoreError
 
@@ -31,7 +32,7 @@ class Garbage:
 
 
 def mark(store: Store) -> set[Path]:
-    """Directories of all artifacts that named runs reach."""
+    """Directories of all artifacts that named runs reach; a source reaches what holds its bytes."""
     reached: set[Path] = set()
     queue: list[InputLink] = []
     for run in load_runs(store.runtime.home):
@@ -46,6 +47,8 @@ def mark(store: Store) -> set[Path]:
         if artifact is not None:
             reached.add(artifact.path)
             queue.extend(artifact.manifest.inputs.values())
+            holder = holder_link(artifact)
+            queue.extend([holder] if holder is not None else [])
     return reached
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from headrace.artifacts.files import read_json
 from headrace.artifacts.manifest import Artifact, InputLink, open_artifact
-from headrace.artifacts.sources import LOCATION_NAME, SOURCE, SOURCE_NAME
+from headrace.artifacts.sources import LOCATION_NAME, SOURCE, SOURCE_NAME, holder_link
 from headrace.artifacts.store import Store
 from headrace.errors import IncompleteArtifactError, MissingInputError
 
@@ -60,7 +60,10 @@ def trace(store: Store, artifact: Artifact, role: str = "") -> LineageNode:
     """The whole tree of inputs below `artifact`."""
     hints = artifact.manifest.provenance.get("input_paths", {})
     below = []
-    for name, link in sorted(artifact.manifest.inputs.items()):
+    links = dict(artifact.manifest.inputs)
+    if (holder := holder_link(artifact)) is not None:
+        links["holder"] = holder
+    for name, link in sorted(links.items()):
         found = find_link(store, link, hints.get(name) if isinstance(hints, Mapping) else None)
         below.append(
             trace(store, found, name) if found else LineageNode(name, link, None, inputs=())

@@ -106,6 +106,11 @@ class Planner:
         self._estimator = Estimator(store, self._reference)
         self._steps: list[PlannedStep] = []
 
+    @property
+    def store(self) -> Store:
+        """The store that the run would use."""
+        return self._store
+
     def plan_source(self, path: Path, step: str) -> PlannedLink:
         """Plan the step that takes a raw input in; its bytes are hashed now if they are new.
 

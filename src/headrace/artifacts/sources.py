@@ -1,22 +1,25 @@
 """Raw inputs enter here: files that are not ours, known by the sha256 of their bytes.
 
 A source artifact does not copy the bytes (a dump may have 20 GB). Its data file `source.json`
-lists what they are; `location.json`, outside the digest, says where they lie now. A hash is
-remembered by path, size, mtime and inode, so an unchanged dump is hashed once (1-2 GB/s a core).
-Moving or renaming a file changes nothing downstream; changing one byte changes everything.
+lists what they are; `location.json`, outside the digest, says where they lie now, and in which of
+the store's own artifacts if they do (a download). A hash is remembered by path, size, mtime and
+inode, so an unchanged dump is hashed once (1-2 GB/s a core). Moving or renaming a file changes
+nothing downstream; changing one byte changes everything.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from headrace.artifacts import files
 from headrace.artifacts.build import Build
 from headrace.artifacts.fingerprint import content_digest
-from headrace.artifacts.manifest import Artifact, Stage
+from headrace.artifacts.manifest import Artifact, InputLink, Stage
 from headrace.artifacts.shards import ShardOutcome
 from headrace.artifacts.store import Opened, Store
 from headrace.config import StageConfig
@@ -86,12 +89,12 @@ def _scan(path: Path) -> list[tuple[str, Path]]:
     return [(SINGLE_FILE, path)]
 
 
-def _hash(store: Store, path: Path) -> list[_Found]:
+def _hash(store: Store, items: list[tuple[str, Path]]) -> list[_Found]:
     memory_path = store.root / MEMORY_NAME
     memory = files.read_json(memory_path)
     memory = memory if isinstance(memory, dict) else {}
     found, changed = [], False
-    for name, item in _scan(path):
+    for name, item in items:
         stamp = files.stamp_of(item)
         known = memory.get(str(item))
         if not isinstance(known, list) or known[:3] != list(stamp):
@@ -109,13 +112,16 @@ def _hash(store: Store, path: Path) -> list[_Found]:
     return found
 
 
-def _find(store: Store, path: Path) -> list[_Found]:
-    if not path.exists():
-        raise MissingInputError(
-            f"{path}: an input file was expected; there is none: check the path"
-        )
+def _find(store: Store, path: Path, members: Sequence[str] | None = None) -> list[_Found]:
+    given = [path] if members is None else [path / name for name in members]
+    for item in given:
+        if not item.exists():
+            raise MissingInputError(
+                f"{item}: an input file was expected; there is none: check the path"
+            )
     with files.explained_os_errors(path):
-        found = _hash(store, path)
+        names = None if members is None else sorted(set(members))
+        found = _hash(store, _scan(path) if names is None else [(n, path / n) for n in names])
     if not found:
         raise MissingInputError(f"{path}: the directory holds no file: check the path")
     return found
@@ -134,8 +140,22 @@ def read_source(store: Store, path: Path) -> SourceConfig:
     return _config_of(_find(store, Path(os.path.abspath(path.expanduser()))))
 
 
-def open_source(store: Store, path: Path) -> Opened:
+def open_source(
+    store: Store,
+    path: Path,
+    *,
+    holder: Artifact | None = None,
+    members: Sequence[str] | None = None,
+) -> Opened:
     """Give the source artifact of a file, or of all files below a directory.
+
+    Args:
+        store: where the list of its hashes is kept.
+        path: a local file or directory.
+        holder: the artifact of the store that `path` lies in, as a download: whatever keeps the
+            source from garbage collection keeps it too.
+        members: names relative to the directory `path` of the files that belong to it; None for all
+            below it.
 
     Raises:
         MissingInputError: there is nothing at `path`, or nothing in it.
@@ -143,9 +163,14 @@ def open_source(store: Store, path: Path) -> Opened:
         StoreError: it may not be read.
     """
     path = Path(os.path.abspath(path.expanduser()))
-    found = _find(store, path)
+    found = _find(store, path, members)
     opened = store.open_or_build(SOURCE, _config_of(found), {})
-    location = {"path": str(path), "stamps": {item.name: list(item.stamp) for item in found}}
+    location: dict[str, Any] = {
+        "path": str(path),
+        "stamps": {item.name: list(item.stamp) for item in found},
+    }
+    if holder is not None:
+        location["holder"] = asdict(holder.link())
     if files.read_json(opened.artifact.path / LOCATION_NAME) != location:
         files.write_json(opened.artifact.path / LOCATION_NAME, location)
     return opened
@@ -177,6 +202,17 @@ def source_path(source: Artifact) -> Path:
                 f"{item}: the input changed since it was hashed: run again to take the new bytes"
             )
     return path
+
+
+def holder_link(source: Artifact) -> InputLink | None:
+    """The artifact that a source's bytes lie in now; None for a user's own files, and no source."""
+    if source.stage != SOURCE.name:
+        return None
+    location = files.read_json(source.path / LOCATION_NAME)
+    try:
+        return InputLink(**location["holder"])
+    except (TypeError, KeyError):
+        return None
 
 
 def data_directory(artifact: Artifact) -> Path:

@@ -1,10 +1,11 @@
 """Stage "splits": documents dealt out to train, valid and test.
 
-Document ids are put in the order of a seeded hash (sha256 of seed and id: the same on any machine,
-in any order of shards), and that order is cut at cumulative floors: of n documents and weights
-w with sum W, split i gets the ranks [n*W_i // W, n*W_(i+1) // W). So the splits are disjoint, cover
-everything, and their sizes are exact integers. Which split a document is in follows from its own
-hash and two borders, so any shard can be written alone. Inside a split, dump order is kept.
+Document ids (their positions, where they have none) are put in the order of a seeded hash (sha256
+of seed and id: the same on any machine, in any order of shards), and that order is cut at
+cumulative floors: of n documents and weights w with sum W, split i gets the ranks
+[n*W_i // W, n*W_(i+1) // W). So the splits are disjoint, cover everything, and their sizes are
+exact integers. Which split a document is in follows from its own hash and two borders, so any shard
+can be written alone. Inside a split, dump order is kept.
 
 Cost: one pass over the ids (16 bytes and about 1 microsecond each), one over the shards.
 """
@@ -27,11 +28,14 @@ from pydantic import Field, field_validator
 from headrace.artifacts import Artifact, Build, ShardJob, ShardOutcome, Stage
 from headrace.artifacts.measures import Measure
 from headrace.config import StageConfig
-from headrace.corpus.site import SITEINFO_NAME, load_site
-from headrace.corpus.tables import DOCUMENTS_SCHEMA, write_table
-from headrace.errors import ConfigError
+from headrace.corpus.columns import integer_values
+from headrace.corpus.document_inputs import site_of
+from headrace.corpus.site import SITEINFO_NAME
+from headrace.corpus.tables import num_rows, write_table
+from headrace.errors import ConfigError, CorruptInputError
 
 SPLIT_NAMES = ("train", "valid", "test")
+ID = "id"
 _KEY = np.dtype([("hash", "<u8"), ("id", "<i8")])
 
 
@@ -110,22 +114,27 @@ def _enough_documents(num_documents: int, weights: Sequence[int]) -> int:
     return sure
 
 
-def document_keys(ids: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.void]:
+def document_keys(ids: npt.NDArray[Any], seed: int) -> npt.NDArray[np.void]:
     """Sort keys of documents.
 
     Args:
-        ids: document ids, shape [n], int64.
+        ids: document ids, shape [n], int64 or texts (dtype object).
         seed: the split's seed.
 
     Returns:
-        Shape [n], fields "hash" (uint64: first 8 bytes of sha256 of "seed:id") and "id" (int64).
+        Shape [n], fields "hash" (uint64: first 8 bytes of sha256 of "seed:id") and "id" (int64; of
+        a text the next 8 bytes).
     """
-    keys = np.empty(len(ids), dtype=_KEY)
-    keys["id"] = ids
-    keys["hash"] = [
-        int.from_bytes(hashlib.sha256(f"{seed}:{document_id}".encode()).digest()[:8], "little")
+    digests = [
+        hashlib.sha256(f"{seed}:{document_id}".encode(errors="surrogatepass")).digest()
         for document_id in ids.tolist()
     ]
+    keys = np.empty(len(ids), dtype=_KEY)
+    keys["hash"] = [int.from_bytes(digest[:8], "little") for digest in digests]
+    if ids.dtype.kind == "i":
+        keys["id"] = ids
+    else:
+        keys["id"] = [int.from_bytes(digest[8:16], "little", signed=True) for digest in digests]
     return keys
 
 
@@ -150,9 +159,10 @@ def assign_splits(
     return found
 
 
-def _find_borders(keys: npt.NDArray[np.void], sizes: Sequence[int]) -> list[tuple[int, int] | None]:
+def _find_borders(
+    ordered: npt.NDArray[np.void], sizes: Sequence[int]
+) -> list[tuple[int, int] | None]:
     """Keys at which the second and third split begin; None where nothing is left for it."""
-    ordered = np.sort(keys, order=("hash", "id"))
     borders: list[tuple[int, int] | None] = []
     for start in (sizes[0], sizes[0] + sizes[1]):
         if start < len(ordered):
@@ -162,21 +172,52 @@ def _find_borders(keys: npt.NDArray[np.void], sizes: Sequence[int]) -> list[tupl
     return borders
 
 
-def _read_ids(path: Path) -> npt.NDArray[np.int64]:
-    column: npt.NDArray[np.int64] = pq.read_table(path, columns=["id"])["id"].to_numpy()
-    return column
+def _read_ids(path: Path, first: int) -> npt.NDArray[Any]:
+    """The ids of a shard's documents; where there is no such column, their positions from `first`.
+
+    Raises:
+        CorruptInputError: an id is null, or neither a whole number nor a text.
+    """
+    schema = pq.read_schema(path)
+    if ID not in schema.names:
+        return np.arange(first, first + num_rows([path]), dtype=np.int64)
+    column = pq.read_table(path, columns=[ID])[ID]
+    if column.null_count:
+        raise CorruptInputError(
+            f"{path}: an id for each document was expected; {column.null_count} of {len(column)} "
+            "are null: give each one an id, or leave the column out"
+        )
+    if pa.types.is_integer(column.type):
+        return integer_values(column.cast(pa.int64()))
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return np.array(column.to_pylist(), dtype=object)
+    raise CorruptInputError(
+        f"{path}: whole numbers or texts were expected in column '{ID}'; it has {column.type}: "
+        "mend it, or leave the column out"
+    )
+
+
+def _check_distinct(ordered: npt.NDArray[np.void], where: Path) -> None:
+    num_double = int(np.count_nonzero(ordered[1:] == ordered[:-1]))
+    if num_double:
+        raise CorruptInputError(
+            f"{where}: distinct document ids were expected, for they decide on the split; "
+            f"{num_double} of {len(ordered)} are there before: make them distinct, or leave the "
+            f"column '{ID}' out"
+        )
 
 
 def _write_shard(
     directory: Path,
     path: str,
+    first: int,
     names: dict[str, str],
     seed: int,
     borders: list[tuple[int, int] | None],
 ) -> ShardOutcome:
-    """Deal one shard of documents out to the files named by split."""
-    table = pq.read_table(path, schema=DOCUMENTS_SCHEMA)
-    assigned = assign_splits(document_keys(table["id"].to_numpy(), seed), borders)
+    """Deal one shard of documents, the first of them in position `first`, out to named files."""
+    table = pq.read_table(path).replace_schema_metadata()
+    assigned = assign_splits(document_keys(_read_ids(Path(path), first), seed), borders)
     counts = {"records_in": len(table), "records_out": len(table)}
     for split, name in names.items():
         chosen = table.filter(pa.array(assigned == SPLIT_NAMES.index(split)))
@@ -189,7 +230,9 @@ def write_splits(*, sentences: Artifact, config: SplitsConfig, out: Build) -> No
     """Write each document into one of train, valid and test.
 
     Args:
-        sentences: output of the sentences stage; document ids are distinct.
+        sentences: output of the sentences stage, or any other artifact with
+            `documents-*.parquet`; the ids of documents, if they have a column of that name, are
+            distinct whole numbers or texts.
         config: settings.
         out: receives `train/documents-00000-of-0000N.parquet` and so on, columns as they came in;
             a split's shards follow the input's, leaving out those that would be empty. A split of
@@ -197,22 +240,29 @@ def write_splits(*, sentences: Artifact, config: SplitsConfig, out: Build) -> No
 
     Raises:
         ConfigError: a split with a weight above 0 would get no document.
+        CorruptInputError: ids are not distinct, null, or of another type.
     """
     shards = sentences.files("documents-*.parquet")
-    keys = [document_keys(_read_ids(path), config.seed) for path in shards]
+    firsts = list(accumulate((num_rows([path]) for path in shards), initial=0))
+    keys = [
+        document_keys(_read_ids(path, first), config.seed)
+        for path, first in zip(shards, firsts[:-1], strict=True)
+    ]
     all_keys = np.concatenate(keys) if keys else np.empty(0, dtype=_KEY)
-    sizes = split_sizes(len(all_keys), config.weights)
-    borders = _find_borders(all_keys, sizes)
+    ordered = np.sort(all_keys, order=("hash", "id"))
+    _check_distinct(ordered, sentences.path)
+    sizes = split_sizes(len(ordered), config.weights)
+    borders = _find_borders(ordered, sizes)
     names = _shard_names([assign_splits(part, borders) for part in keys])
     jobs = []
     for number, path in enumerate(shards):
         if not names[number]:
             continue
-        args: tuple[Any, ...] = (str(path), names[number], config.seed, borders)
+        args: tuple[Any, ...] = (str(path), firsts[number], names[number], config.seed, borders)
         job_name = f"documents-{number:05d}-of-{len(shards):05d}"
         jobs.append(ShardJob(name=job_name, function=_write_shard, args=args))
     out.run_shards(jobs, unit="documents")
-    out.write_index(SITEINFO_NAME, load_site(sentences).to_json())
+    out.write_index(SITEINFO_NAME, site_of(sentences).to_json())
 
 
 def _shard_names(assigned: Sequence[npt.NDArray[np.int8]]) -> list[dict[str, str]]:
