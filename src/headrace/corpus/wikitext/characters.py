@@ -26,6 +26,7 @@ _ODD = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\xa0\xad\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f"
     "\ufeff\ufff0-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
 )
+_PRINTABLE_ASCII = bytes([9, 10, *range(32, 127)])
 _SPACES = frozenset("\x0b\x0c\r\x85\xa0\u1680\u2028\u2029\u202f\u205f") | {
     chr(code) for code in range(0x2000, 0x200B)
 }
@@ -73,9 +74,12 @@ def tidy_characters(text: str) -> str:
     """`text` without control and invisible characters, all blanks as spaces; lines stay."""
     if text.isascii():
         return _CONTROL.sub("", text)
+    # What is left without the printable ASCII is short, and is looked through in no time.
+    rest = text.encode("utf-8", "surrogatepass").translate(None, _PRINTABLE_ASCII)
+    if not _ODD.search(rest.decode("utf-8", "surrogatepass")):
+        return text
     text = text.replace("\xa0", " ")
-    # Odd characters are none that print; this look is faster than the pattern's.
-    return text if text.replace("\n", " ").isprintable() else _ODD.sub(_tidy, text)
+    return _ODD.sub(_tidy, text)
 
 
 def _tidy(match: re.Match[str]) -> str:

@@ -30,9 +30,11 @@ def _pattern(separators: str, pairs: dict[str, str]) -> re.Pattern[str]:
     run = separators + opening + closing
     # French sets a space before its semicolons.
     unspaced = separators.replace(";", "") + closing
-    # One class of characters first: the engine searches for it without trying anything else.
+    # One class of characters first: the engine searches for it without trying anything else. Then
+    # what nearly all of them are, a sign in its place before a word, is told from the rest at once.
     return re.compile(
-        rf"[{run}{_OPENING_QUOTES}](?:(?<=[{run}])(?:[ \t]*+[{run}])++[ \t]*+"
+        rf"[{run}{_OPENING_QUOTES}](?:(?! ?[A-Za-z0-9])|(?<=[ \t].)|(?<=[{opening}])(?=[ \t]))"
+        rf"(?:(?<=[{run}])(?:[ \t]*+[{run}])++[ \t]*+"
         rf"|(?<=[{opening}])[ \t]++"
         rf"|(?<=[ \t][{unspaced}])"
         rf"|(?<=[{separators}])(?=[ \t]*+[{_STOPS}](?:\s|\Z))"

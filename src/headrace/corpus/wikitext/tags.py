@@ -81,7 +81,7 @@ _CODE = re.compile(
     r"<(code|tt|kbd|samp)(?:\s[^<>]*)?(?<!/)>([^<]*(?:<(?!/?\1\b)[^<]*)*)</\1\s*>", re.IGNORECASE
 )
 # "10<sup>5</sup>" must not become 105; units ("m<sup>2</sup>") and ordinals read well as they are.
-_POWER = re.compile(r"(?<=\d)<sup(?:\s[^<>]*)?>(?=\s*[−-]?\d)", re.IGNORECASE)
+_POWER = re.compile(r"<sup(?:\s[^<>]*)?>(?=\s*[−-]?\d)", re.IGNORECASE)
 _READING = re.compile(r"<rt(?:\s[^<>]*)?>([^<]*)(?:</rt\s*>)?", re.IGNORECASE)
 _MAX_LIST_DEPTH = 16
 
@@ -114,12 +114,17 @@ def _rewrite_special(text: str, present: set[str]) -> str:
     if not present.isdisjoint(("code", "tt", "kbd", "samp")):
         text = _CODE.sub(_code, text)
     if "sup" in present:
-        text = _POWER.sub("^", text)
+        text = _POWER.sub(_power, text)
     if "rt" in present and "rp" not in present:
         text = _READING.sub(r"(\1)", text)
     if not present.isdisjoint(_LIST_TAGS):
         text = _LIST.sub(_ListRewriter(), text)
     return text
+
+
+def _power(match: re.Match[str]) -> str:
+    # Looked at here: a pattern that begins with a look behind is tried at every character.
+    return "^" if match.string[match.start() - 1 : match.start()].isdigit() else match[0]
 
 
 def _heading(match: re.Match[str]) -> str:
