@@ -14,11 +14,13 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from bench.cases import CASES, ROOT, clean
+from bench import cases, code_corpus, sentences
+from bench.cases import ROOT, clean
 from bench.extraction import memory_table, survival_table
 from bench.measure import Result, measure
 from headrace.summary import table
 
+CASES = (*cases.CASES, *sentences.CASES, *code_corpus.CASES)
 TABLES = {"survival": lambda _: survival_table(), "memory": memory_table}
 HEADER = [
     "case",

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from headrace.artifacts import Artifact, ShardOutcome, Stage, Store
 from headrace.artifacts.runtime import NoConfig
 from headrace.artifacts.sources import open_source
-from headrace.corpus import document_tables, json_records
+from headrace.corpus import document_files, json_records
 from headrace.corpus import sentences as module
-from headrace.corpus.document_tables import DocumentWriter
+from headrace.corpus.document_files import DocumentWriter
 from headrace.corpus.languages import normalise_language
 from headrace.corpus.punkt import sentence_tokenizer
 from headrace.corpus.sentence_rules import moved_offsets, split_text
@@ -355,7 +355,7 @@ def test_rows_are_grouped_the_same_however_they_came(tmp_path: Path) -> None:
 def test_row_groups_of_long_texts_are_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(document_tables, "ROW_GROUP_BYTES", 100)
+    monkeypatch.setattr(document_files, "ROW_GROUP_BYTES", 100)
     with DocumentWriter(tmp_path / "x.parquet") as writer:
         writer.write(pa.table({"text": ["a" * 60] * 5}))
     metadata = pq.read_metadata(tmp_path / "x.parquet")

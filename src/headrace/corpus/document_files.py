@@ -1,7 +1,6 @@
 """Parquet files of documents, written a batch at a time in bounded memory.
 
-Row groups end after 1,024 rows or 16 MiB, at the borders of what is added, so the same batches give
-the same bytes. As in `tables`, texts get no dictionary and the level of compression is fixed.
+The same rows give the same bytes, however they were cut into tables.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from headrace.corpus.tables import ROW_GROUP_ROWS, ZSTD_LEVEL
@@ -20,30 +20,31 @@ ROW_GROUP_BYTES = 16 << 20
 
 
 class DocumentWriter:
-    """Writes one Parquet file; use it in a `with` block.
+    """Writes tables of one schema to a Parquet file whose bytes do not show how they were cut.
+
+    A row group ends after `ROW_GROUP_ROWS` rows, or where its texts reach `ROW_GROUP_BYTES`. As in
+    `tables`, texts get no dictionary and the level of compression is fixed. For a `with` block.
 
     Args:
         path: of the file.
-        schema: of all tables added.
+        schema: of all tables; None takes that of the first, without which there is no file.
+        text_column: whose texts count for the size of a row group.
 
     Attributes:
         num_rows: rows added so far.
     """
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.num_rows = 0
+    def __init__(
+        self, path: Path, schema: pa.Schema | None = None, *, text_column: str = "text"
+    ) -> None:
+        self._path = path
         self._schema = schema
-        self._waiting: list[pa.Table] = []
-        self._num_waiting_rows = self._num_waiting_bytes = 0
-        self._writer = pq.ParquetWriter(
-            path,
-            schema,
-            compression="zstd",
-            compression_level=ZSTD_LEVEL,
-            use_dictionary=False,
-            write_statistics=False,
-        )
+        self._text_column = text_column
+        self._tables: list[pa.Table] = []
+        self._num_waiting = 0
+        self._num_bytes = 0
+        self._writer: pq.ParquetWriter | None = None
+        self.num_rows = 0
 
     def __enter__(self) -> DocumentWriter:
         return self
@@ -54,27 +55,46 @@ class DocumentWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None:
-            self._flush()
-        self._writer.close()
+        if kind is None and self._schema is not None:
+            self._open(self._schema)
+            if self._num_waiting:
+                self._flush()
+        if self._writer is not None:
+            self._writer.close()
 
-    def add(self, table: pa.Table) -> None:
-        """Add rows; columns as in the schema."""
-        if not table.num_rows:
-            return
-        self._waiting.append(table)
-        self.num_rows += table.num_rows
-        self._num_waiting_rows += table.num_rows
-        self._num_waiting_bytes += table.nbytes
-        if self._num_waiting_rows >= ROW_GROUP_ROWS or self._num_waiting_bytes >= ROW_GROUP_BYTES:
-            self._flush()
+    def write(self, table: pa.Table) -> None:
+        """Add rows; a table without any gives the file its columns."""
+        self._schema = self._schema or table.schema
+        self.num_rows += len(table)
+        start = 0
+        for row, size in enumerate(pc.binary_length(table[self._text_column]).to_pylist(), 1):
+            self._num_waiting += 1
+            self._num_bytes += size or 0
+            if self._num_waiting == ROW_GROUP_ROWS or self._num_bytes >= ROW_GROUP_BYTES:
+                self._tables.append(table.slice(start, row - start))
+                self._flush()
+                start = row
+        if start < len(table):
+            self._tables.append(table.slice(start))
+
+    def _open(self, schema: pa.Schema) -> pq.ParquetWriter:
+        if self._writer is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = pq.ParquetWriter(
+                self._path,
+                schema,
+                compression="zstd",
+                compression_level=ZSTD_LEVEL,
+                use_dictionary=False,
+                write_statistics=False,
+            )
+        return self._writer
 
     def _flush(self) -> None:
-        if self._waiting:
-            # One chunk: how the table was put together must not show in the pages written.
-            table = pa.concat_tables(self._waiting).combine_chunks()
-            self._writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
-        self._waiting, self._num_waiting_rows, self._num_waiting_bytes = [], 0, 0
+        # One chunk: how the rows came in must not show in the pages written.
+        group = pa.concat_tables(self._tables).combine_chunks()
+        self._open(group.schema).write_table(group, row_group_size=self._num_waiting)
+        self._tables, self._num_waiting, self._num_bytes = [], 0, 0
 
 
 def conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:

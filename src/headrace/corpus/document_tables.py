@@ -11,24 +11,19 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from headrace.artifacts import Quarantined
 from headrace.corpus.json_records import JsonRecords, Segment
-from headrace.corpus.tables import ROW_GROUP_ROWS, ZSTD_LEVEL
 from headrace.errors import ConfigError, CorruptInputError
 
 BATCH_ROWS = 128
 """Rows in memory at once; few, so that the allocator gives the same pages again and again."""
 BATCH_CHARACTERS = 1 << 24
 """Characters of JSON texts after which a batch ends before it has its rows."""
-ROW_GROUP_BYTES = 1 << 28
 TEXT = "text"
 _IDS = frozenset({"id", "revid"})
 _DECIMAL = re.compile(r"0|-?[1-9][0-9]{0,17}")
@@ -225,66 +220,3 @@ def _to_array(values: list[Any], kind: str) -> pa.Array:
     elif kind == "string":
         values = [None if value is None else _clean(value) for value in values]
     return pa.array(values, type=_ARROW_TYPES[kind])
-
-
-class DocumentWriter:
-    """Writes tables of one schema to a Parquet file whose bytes do not show how they were cut.
-
-    A row group ends after `ROW_GROUP_ROWS` rows, or where its texts reach `ROW_GROUP_BYTES`.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._tables: list[pa.Table] = []
-        self._num_waiting = 0
-        self._num_bytes = 0
-        self._writer: pq.ParquetWriter | None = None
-        self.num_rows = 0
-
-    def __enter__(self) -> DocumentWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None and self._num_waiting:
-            self._flush()
-        if self._writer is not None:
-            self._writer.close()
-
-    def write(self, table: pa.Table) -> None:
-        """Add rows; a table without any gives the file its columns."""
-        self._open(table.schema)
-        self.num_rows += len(table)
-        start = 0
-        for row, size in enumerate(pc.binary_length(table[TEXT]).to_pylist(), 1):
-            self._num_waiting += 1
-            self._num_bytes += size
-            if self._num_waiting == ROW_GROUP_ROWS or self._num_bytes >= ROW_GROUP_BYTES:
-                self._tables.append(table.slice(start, row - start))
-                self._flush()
-                start = row
-        if start < len(table):
-            self._tables.append(table.slice(start))
-
-    def _open(self, schema: pa.Schema) -> pq.ParquetWriter:
-        if self._writer is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._writer = pq.ParquetWriter(
-                self._path,
-                schema,
-                compression="zstd",
-                compression_level=ZSTD_LEVEL,
-                use_dictionary=False,
-                write_statistics=False,
-            )
-        return self._writer
-
-    def _flush(self) -> None:
-        # One chunk: how the rows came in must not show in the pages written.
-        group = pa.concat_tables(self._tables).combine_chunks()
-        self._open(group.schema).write_table(group, row_group_size=self._num_waiting)
-        self._tables, self._num_waiting, self._num_bytes = [], 0, 0

@@ -171,15 +171,16 @@ def write_kept(
 ) -> ShardOutcome:
     """Write the rows of one file that stay; a shard's function."""
     statistics, first = CorpusStatistics(), 0
+    out = directory / f"{name}.parquet"
     with (
         pq.ParquetFile(path) as file,
-        DocumentWriter(directory / f"{name}.parquet", file.schema_arrow) as writer,
+        DocumentWriter(out, file.schema_arrow, text_column=text_column) as writer,
     ):
         for batch in file.iter_batches(batch_size=BATCH_ROWS):
             mask = pa.array(keep[first : first + batch.num_rows])
             kept = pa.Table.from_batches([batch]).filter(mask)
             statistics.add_column(kept[text_column])
-            writer.add(kept)
+            writer.write(kept)
             first += batch.num_rows
         num_out = writer.num_rows
     num_dropped = len(keep) - num_out

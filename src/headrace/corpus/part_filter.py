@@ -90,7 +90,9 @@ def filter_part(directory: Path, job: PartJob) -> ShardOutcome:
     schema = job.schema
     if job.with_positions:
         schema = schema.append(pa.field(POSITION_COLUMN, pa.int64()))
-    with DocumentWriter(directory / f"{job.name}.parquet", schema) as writer:
+    with DocumentWriter(
+        directory / f"{job.name}.parquet", schema, text_column=job.text_column
+    ) as writer:
         work = _PartFilter(job, schema, writer)
         if job.part.is_parquet:
             work.read_parquet()
@@ -281,7 +283,7 @@ class _PartFilter:
                 mask[index] = job.scanner.matches(row[job.text_column], self._languages(row))
         kept = table.filter(_arrow(mask, pa.bool_()))
         count_texts(self._statistics, kept, job.text_column, job.language_column)
-        self._writer.add(kept)
+        self._writer.write(kept)
 
     def _compared(
         self, table: pa.Table, indexes: npt.NDArray[np.int64]

@@ -115,7 +115,7 @@ def _write_chosen(
     statistics, first = CorpusStatistics(), 0
     path = directory / f"{job.name}.parquet"
     with (
-        DocumentWriter(path, job.schema) as writer,
+        DocumentWriter(path, job.schema, text_column=job.text_column) as writer,
         pq.ParquetFile(Path(scratch) / f"{job.name}.parquet") as file,
     ):
         for batch in file.iter_batches(batch_size=PARQUET_BATCH_ROWS):
@@ -123,7 +123,7 @@ def _write_chosen(
             mine = pa.Table.from_batches([batch]).take(pa.array(rows[begin:end] - first))
             mine = mine.drop_columns(POSITION_COLUMN)
             count_texts(statistics, mine, job.text_column, job.language_column)
-            writer.add(mine)
+            writer.write(mine)
             first += batch.num_rows
     num_left = record.rows - len(rows)
     counts = {

@@ -24,10 +24,10 @@ from headrace.artifacts import Artifact, Build, ShardJob, ShardOutcome, ShardRec
 from headrace.artifacts.measures import Measure
 from headrace.config import StageConfig
 from headrace.corpus import sentence_rules
+from headrace.corpus.document_files import DocumentWriter
 from headrace.corpus.document_inputs import DocumentInput, open_documents
 from headrace.corpus.document_tables import (
     TEXT,
-    DocumentWriter,
     ParquetDocuments,
     iter_json_tables,
     merge_kinds,

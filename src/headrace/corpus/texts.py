@@ -91,7 +91,7 @@ class DocumentShard:
     """
 
     def __init__(self, path: Path, config: TextsConfig, has_classes: bool) -> None:
-        from headrace.corpus.document_tables import DocumentWriter
+        from headrace.corpus.document_files import DocumentWriter
 
         self.num_in = 0
         self._writer = DocumentWriter(path)
