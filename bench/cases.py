@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from bench.measure import Case
@@ -48,11 +49,11 @@ def extract_command(dump: Path, out: Path, *flags: str, workers: int = 0) -> lis
     )
 
 
-def _extract_commands(given: Path, out: Path) -> Mapping[str, Sequence[str]]:
-    dump, workers = given / "dump.xml.bz2", str(os.cpu_count() or 1)
+def _extract_commands(given: Path, out: Path, workers: int) -> Mapping[str, Sequence[str]]:
+    dump = given / "dump.xml.bz2"
     peer = [sys.executable, "-m", "wikiextractor.WikiExtractor", str(dump), "--json"]
-    peer += ["--processes", workers, "-q", "-o", str(out)]
-    return {"ours": extract_command(dump, out), "peer": peer}
+    peer += ["--processes", str(workers), "-q", "-o", str(out)]
+    return {"ours": extract_command(dump, out, workers=workers), "peer": peer}
 
 
 def _extract_equal(ours: Path, peer: Path) -> str:
@@ -133,14 +134,22 @@ def _text_megabytes(given: Path) -> float:
 
 
 CASES = (
-    Case(
-        name="extract",
-        work=f"dump (.xml.bz2, sample x{NUM_COPIES}) to plain text, all cores, templates on",
-        peer="wikiextractor 3.1 run directly",
-        prepare=_prepare_dump,
-        commands=_extract_commands,
-        equal=_extract_equal,
-        megabytes=lambda given: len(bz2.decompress((given / "dump.xml.bz2").read_bytes())) / 1e6,
+    *(
+        Case(
+            name=name,
+            work=f"dump (.xml.bz2, sample x{NUM_COPIES}) to plain text, {how}, templates on",
+            peer="wikiextractor 3.1 run directly",
+            prepare=_prepare_dump,
+            commands=partial(_extract_commands, workers=workers),
+            equal=_extract_equal,
+            megabytes=lambda given: (
+                len(bz2.decompress((given / "dump.xml.bz2").read_bytes())) / 1e6
+            ),
+        )
+        for name, how, workers in (
+            ("extract", "all cores", os.cpu_count() or 1),
+            ("extract1", "one worker", 1),
+        )
     ),
     Case(
         name="encode",

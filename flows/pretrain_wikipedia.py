@@ -25,7 +25,7 @@ def pretrain_wikipedia(config: PretrainWikipediaConfig) -> None:
     pages = corpus.pages(dump, config.pages)
     articles = corpus.articles(pages, config.articles)
     if config.excluded_texts:
-        held_out = corpus.source(config.excluded_texts)
+        held_out = corpus.held_out_source(config.excluded_texts)
         articles = corpus.exclusion(articles, held_out, config.exclusion)
     sentences = corpus.sentences(articles, config.sentences)
     splits = corpus.splits(sentences, config.splits)

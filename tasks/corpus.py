@@ -16,8 +16,14 @@ from tasks.stage import run_source, run_stage
 
 @stage_task
 def source(path: str) -> Any:
-    """Take a raw file or directory in by the sha256 of its bytes."""
+    """Take a raw input (a path, a URL, a wiki's dump) in by the sha256 of its bytes."""
     return run_source(path)
+
+
+@stage_task
+def held_out_source(path: str) -> Any:
+    """Take in the texts whose articles are to be left out."""
+    return run_source(path, step="held_out_source")
 
 
 @stage_task

@@ -64,6 +64,21 @@ def test_a_second_run_hits_everywhere_and_starts_no_server(finished: Pipeline) -
     assert "Triton is ready" not in finished.output
 
 
+def test_an_exclusion_that_changes_no_document_changes_nothing_after_it(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    before = pipeline.digests()
+    held_out = tmp_path / "wiki.test.tokens"
+    held_out.write_text(" \n = Unheard Of = \n \n Nothing of this kind is in the sample . \n \n")
+    seen = pipeline.run(f"excluded_texts={held_out}")
+    assert pipeline.code == 0, pipeline.output[-3000:]
+    new = {"held_out_source", "exclusion", "sentences"}
+    assert {stage for stage, state in seen.items() if state == "Completed"} == new
+    exclusion = pipeline.store.find("exclusion")
+    assert exclusion.counts["num_references_found"] == 0
+    assert pipeline.digests().items() >= before.items()
+
+
 @pytest.mark.parametrize("how", ["flip", "delete"])
 def test_one_damaged_shard_is_rebuilt_alone(pipeline: Pipeline, how: str) -> None:
     before = pipeline.digests()
