@@ -54,6 +54,12 @@ def integer_column(values: Iterable[int]) -> pa.Array:
     return pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers)])
 
 
+def small_integer_column(values: Iterable[int]) -> pa.Array:
+    """A column of int32."""
+    numbers = array("i", values)
+    return pa.Array.from_buffers(pa.int32(), len(numbers), [None, pa.py_buffer(numbers)])
+
+
 def integer_values(column: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.int64]:
     """The values of a column of int64 without nulls, shape [n].
 

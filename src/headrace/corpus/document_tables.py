@@ -60,7 +60,7 @@ class ParquetDocuments:
             with pq.ParquetFile(self.segment.path, pre_buffer=False) as file:
                 self._check(file.schema_arrow)
                 # So that a file without rows has columns too.
-                yield self._checked(file.schema_arrow.remove_metadata().empty_table())
+                yield self._checked(pa.Table.from_batches([], file.schema_arrow.remove_metadata()))
                 for batch in file.iter_batches(batch_size=BATCH_ROWS, use_threads=False):
                     table = self._checked(pa.Table.from_batches([batch]).replace_schema_metadata())
                     self.num_in += batch.num_rows

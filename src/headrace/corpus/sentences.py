@@ -24,6 +24,7 @@ from headrace.artifacts import Artifact, Build, ShardJob, ShardOutcome, ShardRec
 from headrace.artifacts.measures import Measure
 from headrace.config import StageConfig
 from headrace.corpus import sentence_rules
+from headrace.corpus.columns import TextColumn, small_integer_column
 from headrace.corpus.document_files import DocumentWriter
 from headrace.corpus.document_inputs import DocumentInput, open_documents
 from headrace.corpus.document_tables import (
@@ -147,8 +148,8 @@ def split_table(table: pa.Table, language: str, config: SentencesConfig) -> tupl
         split_document(text, code, config)
         for text, code in zip(texts, document_languages(table, language, config), strict=True)
     ]
-    numbers = pa.array([document.num_sentences for document in found], pa.int32())
-    split_texts = pa.array([document.text for document in found], pa.string())
+    numbers = small_integer_column(document.num_sentences for document in found)
+    split_texts = TextColumn.of(document.text for document in found)
     table = table.set_column(table.schema.get_field_index(TEXT), TEXT, split_texts)
     if SECTIONS in table.column_names:
         index = table.schema.get_field_index(SECTIONS)
@@ -288,7 +289,9 @@ def length_report(paths: Sequence[Path]) -> dict[str, list[list[int]]]:
     """
     found: Counter[int] = Counter()
     for path in paths:
-        column = pq.read_table(path, columns=[NUM_SENTENCES])[NUM_SENTENCES]
+        # `pq.read_table` would import pyarrow.dataset, and that pandas.
+        with pq.ParquetFile(path) as file:
+            column = file.read(columns=[NUM_SENTENCES])[NUM_SENTENCES]
         for item in column.value_counts().to_pylist():
             found[1 << (item["values"] - 1).bit_length()] += item["counts"]
     return {NUM_SENTENCES: [[bound, found[bound]] for bound in sorted(found)]}
