@@ -32,6 +32,7 @@ from flows.running import flush_to_prefect
 from headrace.artifacts import Build, ShardJob, ShardOutcome, Stage
 from headrace.artifacts.progress import load_progress
 from headrace.config import StageConfig
+from headrace.corpus.statistics import CorpusStatistics
 from headrace.errors import ConfigError
 from headrace.logs import LabelledFormatter
 from headrace.plots import draw_losses
@@ -245,6 +246,30 @@ def test_a_models_text_is_shown_as_text(home: Path) -> None:
     assert "<script" not in html
     assert "<img" not in html
     assert "alert(1)" in html
+
+
+def write_texts(*, config: TalkConfig, out: Build) -> None:
+    statistics = CorpusStatistics()
+    for text in ("one text", "ein Text, der länger ist"):
+        statistics.add(text, text[:2])
+    counts = {"records_in": 2, "records_out": 2} | statistics.counts()
+
+    def write(directory: Path) -> ShardOutcome:
+        (directory / "texts.txt").write_text("x")
+        return ShardOutcome(rows=2, counts=counts)
+
+    out.publish("texts", write)
+
+
+def test_statistics_of_a_corpus_are_a_table_of_their_own(home: Path) -> None:
+    name = f"texts-{home.parent.name}"
+    start(name, Stage(name="texts", version=1, format="t/1", packages=(), write=write_texts),
+          TalkConfig())  # fmt: skip
+    shown = artifacts_of(name)
+    assert not any("." in what for what in rows_of(shown["texts-counts"]))
+    table = {row["what"]: row["number"] for row in json.loads(shown["texts-statistics"].data)}
+    assert (table["documents"], table["language on"], table["language ei"]) == ("2", "1", "1")
+    assert table["up to 8 bytes"] == table["up to 32 bytes"] == "1"
 
 
 def write_lines(*, config: TalkConfig, out: Build) -> None:
