@@ -14,10 +14,10 @@ from flows.configuration import load_config
 from headrace.config import parse_config
 from headrace.corpus.articles import ArticlesConfig
 from headrace.corpus.exclusion import ExclusionConfig
-from headrace.corpus.inputs import local_path
 from headrace.corpus.pages import PagesConfig
-from headrace.corpus.resolution import is_remote
 from headrace.corpus.sentences import SentencesConfig
+from headrace.corpus.sources.inputs import local_path
+from headrace.corpus.sources.resolution import is_remote
 from headrace.corpus.splits import SplitsConfig
 from headrace.encoding.blocks import BlocksConfig
 from headrace.encoding.tokenizers import TrainedTokenizerConfig

@@ -41,7 +41,7 @@ def add_parsers(
 
 def run_download(arguments: argparse.Namespace) -> int:
     """Fetch files into the directory that the user named; run again, it goes on or is a hit."""
-    from headrace.corpus.inputs import download
+    from headrace.corpus.sources.inputs import download
 
     store = open_command_store(arguments)
     with store.reading():
@@ -60,10 +60,10 @@ def run_read_texts(arguments: argparse.Namespace) -> int:
 
 
 def _read_texts(store: Store, arguments: argparse.Namespace, settings: Sequence[str]) -> Opened:
-    from headrace.corpus import hub
-    from headrace.corpus.text_lists import open_text_input
-    from headrace.corpus.texts import TEXTS
-    from headrace.corpus.texts_config import TextsConfig
+    from headrace.corpus.sources import hub
+    from headrace.corpus.sources.text_lists import open_text_input
+    from headrace.corpus.sources.texts import TEXTS
+    from headrace.corpus.sources.texts_config import TextsConfig
 
     out = arguments.out.expanduser().resolve()
     if hub.is_hub(arguments.input):

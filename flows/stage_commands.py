@@ -19,8 +19,8 @@ from headrace.artifacts import Artifact, Opened, Runtime, Stage, Store, open_art
 from headrace.artifacts.manifest import MANIFEST_NAME
 from headrace.artifacts.runtime import available_cores
 from headrace.artifacts.sources import SOURCE
-from headrace.corpus.inputs import is_download, local_path, open_downloaded, open_input
-from headrace.corpus.resolution import is_remote
+from headrace.corpus.sources.inputs import is_download, local_path, open_downloaded, open_input
+from headrace.corpus.sources.resolution import is_remote
 from headrace.errors import MissingInputError
 
 

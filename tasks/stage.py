@@ -32,7 +32,7 @@ from headrace.artifacts.planning import PLANNER, PlannedLink
 from headrace.artifacts.runs import RunRecord, load_run
 from headrace.artifacts.runtime import RUN_VARIABLE, WORKERS_VARIABLE, available_cores
 from headrace.config import StageConfig
-from headrace.corpus.inputs import open_input, plan_input
+from headrace.corpus.sources.inputs import open_input, plan_input
 from headrace.errors import MissingInputError, is_retryable
 from headrace.logs import lines_of
 from headrace.retries import FIRST_PAUSE_SECONDS, JITTER, MAX_RETRIES

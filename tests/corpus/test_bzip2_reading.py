@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from headrace.corpus import bzip2
-from headrace.corpus.bzip2 import Bzip2Stream, StreamStart
-from headrace.corpus.serial_bzip2 import SerialBzip2
+from headrace.corpus.dumps import bzip2
+from headrace.corpus.dumps.bzip2 import Bzip2Stream, StreamStart
+from headrace.corpus.dumps.serial_bzip2 import SerialBzip2
 from headrace.errors import CorruptInputError
 
 RANDOM = random.Random(4)

@@ -25,9 +25,15 @@ from headrace.artifacts.planning import Planner
 from headrace.artifacts.plans import Action
 from headrace.artifacts.runs import RunRecord
 from headrace.artifacts.sources import open_source, source_path
-from headrace.corpus import remote, transfer
-from headrace.corpus.inputs import STALE_VARIABLE, download, open_download, open_input, plan_input
-from headrace.corpus.remote import Patience
+from headrace.corpus.sources import remote, transfer
+from headrace.corpus.sources.inputs import (
+    STALE_VARIABLE,
+    download,
+    open_download,
+    open_input,
+    plan_input,
+)
+from headrace.corpus.sources.remote import Patience
 from headrace.errors import (
     ConfigError,
     CorruptInputError,
@@ -396,7 +402,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from headrace.artifacts import Runtime, Store
-from headrace.corpus.inputs import open_download
+from headrace.corpus.sources.inputs import open_download
 open_download(Store(Runtime(home=Path(sys.argv[1]))), sys.argv[2])
 """
 

@@ -13,7 +13,7 @@ from dump_building import SITEINFO, dump_xml, multistream_xml, page_xml
 
 from headrace.artifacts import Artifact, Store
 from headrace.artifacts.sources import open_source
-from headrace.corpus.dump_parts import find_dump_parts
+from headrace.corpus.dumps.dump_parts import find_dump_parts
 from headrace.corpus.pages import PAGES, DumpReader, Page, PagesConfig
 from headrace.errors import ConfigError, CorruptInputError, HeadraceError
 

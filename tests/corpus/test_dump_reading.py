@@ -13,7 +13,7 @@ import pytest
 import zstandard
 from dump_building import ENGLISH_DUMP, dump_xml, page_xml
 
-from headrace.corpus.dump import DumpStream
+from headrace.corpus.dumps.dump import DumpStream
 from headrace.corpus.pages import DumpReader, Page, PagesConfig, Rejected, TemplatePage
 from headrace.errors import ConfigError, CorruptInputError
 
@@ -193,7 +193,7 @@ def test_an_excerpt_without_end_tag_is_taken_if_its_container_is_whole(tmp_path:
 def test_markup_token_of_absurd_size_is_refused_before_it_fills_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("headrace.corpus.page_parser.MAX_TOKEN_BYTES", 1 << 20)
+    monkeypatch.setattr("headrace.corpus.dumps.page_parser.MAX_TOKEN_BYTES", 1 << 20)
     stream = io.BytesIO()
     with gzip.open(stream, "wb") as file:
         file.write(dump_xml().split("</mediawiki>")[0].encode() + b"<!--")

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from headrace.artifacts import Artifact, Store
-from headrace.corpus import hub
-from headrace.corpus.hub import HUB_TEXTS, HubTextsConfig, resolve_hub
+from headrace.corpus.sources import hub
+from headrace.corpus.sources.hub import HUB_TEXTS, HubTextsConfig, resolve_hub
+from headrace.corpus.sources.texts_config import TextsConfig
 from headrace.corpus.tables import iter_rows
-from headrace.corpus.texts_config import TextsConfig
 from headrace.errors import ConfigError, CorruptInputError, HeadraceError, MissingInputError
 from tests.corpus.hub_server import COMMIT, hub_server
 
@@ -20,7 +20,7 @@ CHILD = """
 import json, sys
 from pathlib import Path
 from headrace.artifacts import Runtime, Store
-from headrace.corpus.hub import HubTextsConfig, open_hub
+from headrace.corpus.sources.hub import HubTextsConfig, open_hub
 from headrace.errors import HeadraceError
 home, *texts = sys.argv[1:]
 settings = {"columns": ["size"], "shard_bytes": 200, "language": "en",

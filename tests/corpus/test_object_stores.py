@@ -12,9 +12,9 @@ import pytest
 
 from headrace.artifacts import Artifact, Outcome, Store
 from headrace.artifacts.sources import source_path
-from headrace.corpus import object_store, remote
-from headrace.corpus.inputs import open_download, open_input
-from headrace.corpus.remote import BrokenTransferError, Patience
+from headrace.corpus.sources import object_store, remote
+from headrace.corpus.sources.inputs import open_download, open_input
+from headrace.corpus.sources.remote import BrokenTransferError, Patience
 from headrace.errors import ConfigError, HeadraceError, MissingInputError, ServerUnavailableError
 
 CONTENT = random.Random(2).randbytes(100_000)

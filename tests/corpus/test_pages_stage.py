@@ -17,7 +17,7 @@ from dump_building import ENGLISH_DUMP, dump_xml, multistream_xml, page_xml
 
 from headrace.artifacts import Artifact, ShardOutcome, Store
 from headrace.artifacts.sources import open_source
-from headrace.corpus.page_shards import PageShard
+from headrace.corpus.dumps.page_shards import PageShard
 from headrace.corpus.pages import PAGES, PagesConfig, SeenIds
 from headrace.corpus.tables import TEMPLATES_SCHEMA
 from headrace.errors import ConfigError, CorruptInputError, TooManyDropsError
@@ -202,9 +202,9 @@ import os, signal, sys
 from pathlib import Path
 from headrace.artifacts import Runtime, Store
 from headrace.artifacts.sources import open_source
-from headrace.corpus.dump_reader import DumpReader
+from headrace.corpus.dumps.dump_reader import DumpReader
 from headrace.corpus.pages import PAGES, PagesConfig
-from headrace.corpus.page_shards import PageShard
+from headrace.corpus.dumps.page_shards import PageShard
 
 original, finished, limit = PageShard.add_page, [], int(sys.argv[3])
 

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from headrace.artifacts import Artifact, Outcome, Runtime, Store
 from headrace.artifacts.sources import open_source
 from headrace.corpus.site import load_site
+from headrace.corpus.sources.text_lists import open_text_input
+from headrace.corpus.sources.texts import TEXTS, TextsConfig
 from headrace.corpus.tables import ARTICLES_SCHEMA, iter_rows
-from headrace.corpus.text_lists import open_text_input
-from headrace.corpus.texts import TEXTS, TextsConfig
 from headrace.errors import (
     ConfigError,
     CorruptInputError,

@@ -10,10 +10,10 @@ import pytest
 
 from headrace.artifacts import Outcome, Store
 from headrace.artifacts.sources import source_path
-from headrace.corpus import remote
-from headrace.corpus.inputs import open_download, open_input
-from headrace.corpus.remote import Patience
-from headrace.corpus.wikimedia import BASE_VARIABLE, dated_url, is_dump_name
+from headrace.corpus.sources import remote
+from headrace.corpus.sources.inputs import open_download, open_input
+from headrace.corpus.sources.remote import Patience
+from headrace.corpus.sources.wikimedia import BASE_VARIABLE, dated_url, is_dump_name
 from headrace.errors import CorruptInputError, MissingInputError, ServerUnavailableError
 from tests.corpus.web_server import WebServer, web_server
 

@@ -24,21 +24,21 @@ from headrace.artifacts import Artifact, Build, Quarantined, Stage
 from headrace.artifacts.measures import Inputs, Measure
 from headrace.artifacts.shards import ShardRecord
 from headrace.artifacts.sources import source_path
-from headrace.corpus.dump_pages import (
+from headrace.corpus.dumps.dump_pages import (
     Page,
     PagesConfig,
     Rejected,
     TemplatePage,
     judge_page,
 )
-from headrace.corpus.dump_parts import DumpPart, find_dump_parts
-from headrace.corpus.dump_reader import DumpReader, Position, ReadPage, SeenIds
-from headrace.corpus.multistream_index import MultistreamIndex
+from headrace.corpus.dumps.dump_parts import DumpPart, find_dump_parts
+from headrace.corpus.dumps.dump_reader import DumpReader, Position, ReadPage, SeenIds
+from headrace.corpus.dumps.multistream_index import MultistreamIndex
 from headrace.corpus.site import SITEINFO_NAME
 from headrace.errors import CorruptInputError
 
 if TYPE_CHECKING:
-    from headrace.corpus.page_shards import PageShard
+    from headrace.corpus.dumps.page_shards import PageShard
 
 __all__ = [
     "PAGES",
@@ -139,7 +139,7 @@ def _cut_shards(
     reader: DumpReader, pages: Iterator[ReadPage], config: PagesConfig, out: Build
 ) -> Iterator[tuple[PageShard, Position | None]]:
     """Fill shards; gives each with the position at which the next one begins."""
-    from headrace.corpus.page_shards import PageShard
+    from headrace.corpus.dumps.page_shards import PageShard
 
     shard = PageShard()
     for number, (item, utf8) in enumerate(pages):

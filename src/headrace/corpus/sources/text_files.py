@@ -15,10 +15,10 @@ from pathlib import Path
 from headrace.artifacts import Artifact, files
 from headrace.artifacts.sources import SOURCE, SOURCE_NAME, source_path
 from headrace.corpus.json_records import Segment, cut_into_shards
-from headrace.corpus.parquet_columns import parquet_errors
-from headrace.corpus.text_lists import CSV_END, ListedText, header_of, read_list
-from headrace.corpus.text_records import TextShard, is_wide
-from headrace.corpus.texts_config import TextsConfig
+from headrace.corpus.sources.parquet_columns import parquet_errors
+from headrace.corpus.sources.text_lists import CSV_END, ListedText, header_of, read_list
+from headrace.corpus.sources.text_records import TextShard, is_wide
+from headrace.corpus.sources.texts_config import TextsConfig
 from headrace.errors import ConfigError, CorruptInputError, MissingInputError
 
 logger = logging.getLogger(__name__)

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from headrace.artifacts import Opened, Store, files
 from headrace.artifacts.sources import open_source
-from headrace.corpus.inputs import local_path, open_input
-from headrace.corpus.resolution import is_remote
-from headrace.corpus.text_records import decode
-from headrace.corpus.texts_config import TextsConfig
+from headrace.corpus.sources.inputs import local_path, open_input
+from headrace.corpus.sources.resolution import is_remote
+from headrace.corpus.sources.text_records import decode
+from headrace.corpus.sources.texts_config import TextsConfig
 from headrace.errors import CorruptInputError
 
 CLASS_COLUMN = "fileid"

@@ -24,9 +24,9 @@ from pydantic import Field
 from headrace.artifacts import Build, Opened, Quarantined, ShardOutcome, ShardRecord, Stage, Store
 from headrace.artifacts.measures import Measure, one
 from headrace.config import StageConfig
-from headrace.corpus.text_records import TextRecord, make_record
-from headrace.corpus.texts import DocumentShard, finish_texts
-from headrace.corpus.texts_config import TextsConfig
+from headrace.corpus.sources.text_records import TextRecord, make_record
+from headrace.corpus.sources.texts import DocumentShard, finish_texts
+from headrace.corpus.sources.texts_config import TextsConfig
 from headrace.errors import (
     ConfigError,
     CorruptInputError,

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from headrace.corpus.remote import Remotes, persistently, public_url, scheme_of
+from headrace.corpus.sources.remote import Remotes, persistently, public_url, scheme_of
 from headrace.errors import ConfigError, CorruptInputError, MissingInputError
 
 logger = logging.getLogger(__name__)
@@ -214,7 +214,7 @@ def _dump(request: _Request, date: str, files: tuple[DumpFile, ...]) -> Dump:
 
 
 def _get(url: str, remotes: Remotes) -> bytes:
-    from headrace.corpus.http_remote import HttpRemote
+    from headrace.corpus.sources.http_remote import HttpRemote
 
     remote = remotes.of(url)
     if not isinstance(remote, HttpRemote):

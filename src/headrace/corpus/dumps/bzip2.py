@@ -29,7 +29,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from headrace.corpus.serial_bzip2 import BZIP2_MAGIC, CHUNK_BYTES, SerialBzip2, corrupt_file
+from headrace.corpus.dumps.serial_bzip2 import BZIP2_MAGIC, CHUNK_BYTES, SerialBzip2, corrupt_file
 
 logger = logging.getLogger(__name__)
 

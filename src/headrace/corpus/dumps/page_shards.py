@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from headrace.artifacts import Quarantined, ShardOutcome
 from headrace.corpus.columns import TextColumn, integer_column
-from headrace.corpus.dump_pages import Page, TemplatePage
+from headrace.corpus.dumps.dump_pages import Page, TemplatePage
 from headrace.corpus.tables import PAGES_SCHEMA, TEMPLATES_SCHEMA, write_table
 
 PAGES_ZSTD_LEVEL = 1

@@ -1,8 +1,9 @@
 """Stage "download": files of a URL, as they are, below their base names.
 
-A config of this stage is already resolved (`corpus.resolution`): each file has its checksum, or
-else the validator and size that its server tells. They are part of the download's identity: an
-unchanged file is a hit, a changed one is another artifact. `corpus.inputs` opens downloads.
+A config of this stage is already resolved (`corpus.sources.resolution`): each file has its
+checksum, or else the validator and size that its server tells. They are part of the download's
+identity: an unchanged file is a hit, a changed one is another artifact. `corpus.sources.inputs`
+opens downloads.
 
 Cost: the network, one pass over the bytes for the checksum and one for the store's sha256.
 """
@@ -20,8 +21,8 @@ from pydantic import Field, field_validator
 from headrace.artifacts import Build, ShardOutcome, Stage
 from headrace.artifacts.measures import Inputs, Measure, Resumption
 from headrace.config import StageConfig
-from headrace.corpus.remote import RemoteInfo, Remotes, open_remotes
-from headrace.corpus.transfer import Tell, fetch, remove_part
+from headrace.corpus.sources.remote import RemoteInfo, Remotes, open_remotes
+from headrace.corpus.sources.transfer import Tell, fetch, remove_part
 from headrace.errors import CorruptInputError
 
 HEX_DIGITS = {"md5": 32, "sha1": 40, "sha256": 64}

@@ -18,8 +18,12 @@ from headrace.artifacts import Quarantined
 from headrace.corpus.decompression import DecompressedFile
 from headrace.corpus.json_records import MAX_LINE_BYTES, JsonRecords, Segment
 from headrace.corpus.lines import Line, LineBlock, iter_line_blocks, split_block
-from headrace.corpus.parquet_columns import num_parquet_rows, parquet_columns, parquet_errors
-from headrace.corpus.texts_config import TextsConfig
+from headrace.corpus.sources.parquet_columns import (
+    num_parquet_rows,
+    parquet_columns,
+    parquet_errors,
+)
+from headrace.corpus.sources.texts_config import TextsConfig
 from headrace.errors import CorruptInputError
 
 BATCH_ROWS = 256

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, NoReturn
 
-from headrace.corpus.dump import DumpStream
+from headrace.corpus.dumps.dump import DumpStream
 from headrace.errors import CorruptInputError
 
 MAX_LINE_BYTES = 1 << 16

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from headrace.corpus.texts_config import TextsConfig
+from headrace.corpus.sources.texts_config import TextsConfig
 from headrace.errors import CorruptInputError
 
 

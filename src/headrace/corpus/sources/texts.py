@@ -21,16 +21,16 @@ from headrace.artifacts.measures import Inputs, Measure
 from headrace.corpus.dataset_card import DatasetCard
 from headrace.corpus.scratch_shards import run_scratch_shards
 from headrace.corpus.site import SITEINFO_NAME, Site
-from headrace.corpus.statistics import CorpusStatistics, DropExamples, write_statistics
-from headrace.corpus.text_files import find_shards
-from headrace.corpus.text_records import (
+from headrace.corpus.sources.text_files import find_shards
+from headrace.corpus.sources.text_records import (
     TOO_LARGE,
     TextRecord,
     TextShard,
     count_records,
     read_records,
 )
-from headrace.corpus.texts_config import TextsConfig
+from headrace.corpus.sources.texts_config import TextsConfig
+from headrace.corpus.statistics import CorpusStatistics, DropExamples, write_statistics
 from headrace.errors import CorruptInputError
 
 if TYPE_CHECKING:

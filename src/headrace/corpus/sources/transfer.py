@@ -21,8 +21,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from headrace.artifacts import files
-from headrace.corpus import remote as remotes
-from headrace.corpus.remote import (
+from headrace.corpus.sources import remote as remotes
+from headrace.corpus.sources.remote import (
     Body,
     BrokenTransferError,
     RangeRefusedError,

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from headrace.corpus.remote import (
+from headrace.corpus.sources.remote import (
     Body,
     BrokenTransferError,
     RemoteChangedError,

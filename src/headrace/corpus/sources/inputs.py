@@ -1,6 +1,6 @@
 """Inputs as users name them: a local path, a URL, or a wiki; what comes out is a source artifact.
 
-    text -> config "download" (`corpus.resolution`) -> artifact "download" -> artifact "source"
+    text -> config "download" (`resolution`) -> artifact "download" -> artifact "source"
 
 Later stages hang on the source, so bytes are one input whether they came from this URL, a mirror or
 a local path. What a text was resolved to is remembered in `<store>/.downloads.json`: a text that
@@ -21,10 +21,16 @@ from headrace.artifacts import Artifact, Opened, Outcome, Store, files, open_art
 from headrace.artifacts.manifest import MANIFEST_NAME
 from headrace.artifacts.planning import PlannedLink, Planner
 from headrace.artifacts.sources import open_source
-from headrace.corpus import wikimedia
-from headrace.corpus.downloads import DOWNLOAD, DownloadConfig
-from headrace.corpus.remote import RemoteChangedError, public_url, scheme_of
-from headrace.corpus.resolution import FOLDER, is_remote, resolve, split_checksum, split_texts
+from headrace.corpus.sources import wikimedia
+from headrace.corpus.sources.downloads import DOWNLOAD, DownloadConfig
+from headrace.corpus.sources.remote import RemoteChangedError, public_url, scheme_of
+from headrace.corpus.sources.resolution import (
+    FOLDER,
+    is_remote,
+    resolve,
+    split_checksum,
+    split_texts,
+)
 from headrace.errors import (
     ConfigError,
     CorruptInputError,

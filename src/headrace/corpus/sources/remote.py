@@ -1,7 +1,7 @@
 """Files that lie elsewhere: what their server tells of them, and their bytes from any offset on.
 
-    http, https   httpx, see `corpus.http_remote`
-    s3, gs        fsspec, see `corpus.object_store`
+    http, https   httpx, see `corpus.sources.http_remote`
+    s3, gs        fsspec, see `corpus.sources.object_store`
     file          the same way, so that a copy of a local file is made like any other download
 
 A validator is what tells one version of a remote file from the next without reading it: an ETag, a
@@ -176,11 +176,11 @@ class Remotes:
 
 def _make_remote(kind: str, url: str) -> Remote:
     if kind == "http":
-        from headrace.corpus.http_remote import HttpRemote
+        from headrace.corpus.sources.http_remote import HttpRemote
 
         return HttpRemote()
     if kind in SCHEMES:
-        from headrace.corpus.object_store import ObjectStore
+        from headrace.corpus.sources.object_store import ObjectStore
 
         return ObjectStore(kind)
     raise ConfigError(

@@ -18,7 +18,7 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 import headrace
-from headrace.corpus.remote import (
+from headrace.corpus.sources.remote import (
     Body,
     BrokenTransferError,
     RangeRefusedError,

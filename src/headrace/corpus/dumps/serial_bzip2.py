@@ -2,8 +2,8 @@
 
 Slow and thorough: each stream is followed to its end, checksums are verified, and what is wrong is
 told with its byte offset. Output is asked for at most `CHUNK_BYTES` at a time, so a bomb cannot
-fill the memory. About 20-40 MB/s a core; `headrace.corpus.bzip2` is faster and comes back here
-where it has doubts.
+fill the memory. About 20-40 MB/s a core; `corpus.dumps.bzip2` is faster and comes back here where
+it has doubts.
 """
 
 from __future__ import annotations

@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from headrace.corpus.bzip2 import BEGINNING, Bzip2Stream, StreamStart
 from headrace.corpus.decompression import DecompressedFile, kind_of
-from headrace.corpus.serial_bzip2 import BZIP2_MAGIC, corrupt_file
+from headrace.corpus.dumps.bzip2 import BEGINNING, Bzip2Stream, StreamStart
+from headrace.corpus.dumps.serial_bzip2 import BZIP2_MAGIC, corrupt_file
 
 MAGIC_BYTES = 6
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from headrace.config import StageConfig
-from headrace.corpus.page_parser import RawPage, SiteHeader
-from headrace.corpus.redirects import bare_title, redirect_target
+from headrace.corpus.dumps.page_parser import RawPage, SiteHeader
+from headrace.corpus.dumps.redirects import bare_title, redirect_target
 
 WIKITEXT = "wikitext"
 TEMPLATE_NAMESPACE = 10

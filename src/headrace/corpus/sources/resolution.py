@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from headrace.artifacts.manifest import MANIFEST_NAME
-from headrace.corpus import wikimedia
-from headrace.corpus.downloads import HEX_DIGITS, DownloadConfig, RemoteFile
-from headrace.corpus.remote import (
+from headrace.corpus.sources import wikimedia
+from headrace.corpus.sources.downloads import HEX_DIGITS, DownloadConfig, RemoteFile
+from headrace.corpus.sources.remote import (
     SCHEMES,
     RemoteInfo,
     Remotes,

@@ -15,11 +15,11 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from headrace.corpus.bzip2 import StreamStart
-from headrace.corpus.dump import DumpStream
-from headrace.corpus.dump_pages import Page, PagesConfig, Rejected, TemplatePage, judge_page
-from headrace.corpus.dump_parts import DumpPart
-from headrace.corpus.page_parser import PageParser, RawPage, SiteHeader
+from headrace.corpus.dumps.bzip2 import StreamStart
+from headrace.corpus.dumps.dump import DumpStream
+from headrace.corpus.dumps.dump_pages import Page, PagesConfig, Rejected, TemplatePage, judge_page
+from headrace.corpus.dumps.dump_parts import DumpPart
+from headrace.corpus.dumps.page_parser import PageParser, RawPage, SiteHeader
 from headrace.corpus.site import Site
 from headrace.errors import ConfigError, CorruptInputError
 

@@ -1,0 +1,1 @@
+"""Wikimedia dumps: their bytes, their XML and the pages in them."""

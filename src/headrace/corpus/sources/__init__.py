@@ -1,0 +1,1 @@
+"""Where a corpus comes from: downloads, object stores, mirrors, folders, hub data sets."""
