@@ -231,8 +231,8 @@ def test_a_failing_run_is_told_to_the_webhook(
     base = server.url.removesuffix("/api")
     assert told["url"] == f"{base}/runs/flow-run/{run.id}"
     assert run.name in told["text"]
-    # Prefect acts at least once: where automations have just changed, it may say the same twice.
-    assert set(received) == {received[0]}
+    # Prefect acts at least once: seen twice in some fifteen runs, never more often, never else.
+    assert received in ([received[0]], [received[0]] * 2)
     assert SECRET not in server.log
 
 
